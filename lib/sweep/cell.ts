@@ -1,0 +1,47 @@
+import { digestJson } from "../formats/digest.ts";
+import type { TrainSettings } from "../train/settings.ts";
+import type { MethodSpec } from "./method_spec.ts";
+
+/** Raised whenever a change to the code alters results, so that old cells are not taken for new. */
+export const NUMERICS_VERSION = 1;
+
+/** The fully resolved description of one run; free of machine paths, times and host names. */
+export interface Cell {
+  /** {@linkcode NUMERICS_VERSION} of the code that runs it. */
+  version: number;
+  /** Folder name of the base and the digest of its configuration and weights. */
+  base: { name: string; digest: string };
+  /** Digest of the tokenizer's file. */
+  tokenizer: { digest: string };
+  data: {
+    /** Folder or file name of the data. */
+    name: string;
+    /** Digest of the data as read. */
+    digest: string;
+    /** Training examples, drawn stratified by the cell's seed; null takes all. */
+    trainSize: number | null;
+    /** How the splits came about, for instance `files`, or the ratio and seed of a split. */
+    splits: string;
+    /** Whether training examples that also stand in another split were removed. */
+    dedupe: boolean;
+    columns: { text: string; label: string };
+  };
+  task: {
+    /** Put before every text. */
+    prefix: string;
+    /** The word that stands for each class, in class order. */
+    labelWords: readonly string[];
+    /** The data's own label strings, in class order. */
+    labels: readonly string[];
+  };
+  method: MethodSpec;
+  settings: TrainSettings;
+  /** Draws the training sample, its order, initial values and dropout. */
+  seed: number;
+  precision: "f32";
+}
+
+/** A cell's name: the first 16 hexadecimal digits of its canonical JSON's SHA-256. */
+export function cellId(cell: Cell): string {
+  return digestJson(cell).slice(0, 16);
+}

@@ -1,0 +1,193 @@
+import { checkTrainSetting, type TrainSettings } from "../train/settings.ts";
+import {
+  methodInfo,
+  type MethodRegistry,
+  type MethodRequest,
+  parseMethods,
+  resolveMethod,
+} from "./method_spec.ts";
+
+/** A whole comparison: what is trained on what, by which methods, with which settings and seeds. */
+export interface Experiment {
+  /** Folder of the base model, or `embedded` for the one that comes with the project. */
+  base: string;
+  /** Folder or file of the data, or `embedded`. */
+  data: string;
+  /** Requests, or text that {@linkcode parseMethods} reads. */
+  methods: string | readonly MethodRequest[];
+  /** Settings with several values; their product is run for every method. */
+  axes: { readonly [K in keyof TrainSettings]?: readonly TrainSettings[K][] };
+  /** One run of every cell for each seed. */
+  seeds: readonly number[];
+  /** Settings for all methods; what a method is given itself goes first. */
+  settings: Partial<TrainSettings>;
+  /** Training examples, drawn stratified by the seed; null takes all. */
+  trainSize: number | null;
+  /** Whether training examples that also stand in another split are removed. */
+  dedupe: boolean;
+  /** Name of the column with the text; null lets the data's form decide. */
+  textColumn: string | null;
+  /** Name of the column with the label; null lets the data's form decide. */
+  labelColumn: string | null;
+  /** Word for each label, by label or in class order; null: see {@linkcode resolveLabelWords}. */
+  labelWords: Readonly<Record<string, string>> | readonly string[] | null;
+  /** Put before every text; null takes the base's usual one. */
+  prefix: string | null;
+  /** Folder that receives the runs and tables. */
+  out: string;
+}
+
+/** An experiment whose methods are read and whose every value is checked. */
+export interface ResolvedExperiment extends Experiment {
+  methods: readonly MethodRequest[];
+}
+
+const text = (value: unknown): boolean => typeof value === "string" && value !== "";
+const textOrNull = (value: unknown): boolean => value === null || text(value);
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+const distinct = (values: readonly unknown[]): boolean => new Set(values).size === values.length;
+const seed = (value: unknown): boolean =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 32;
+
+const rules: Record<keyof Experiment, { check: (value: unknown) => boolean; rule: string }> = {
+  base: { check: text, rule: "a folder, or embedded" },
+  data: { check: text, rule: "a folder or file, or embedded" },
+  methods: {
+    check: (value) => text(value) || (Array.isArray(value) && value.length > 0),
+    rule: "text such as lora:rank=8, or a list of at least one method",
+  },
+  axes: { check: isObject, rule: "an object of settings, each with a list of values" },
+  seeds: {
+    check: (value) =>
+      Array.isArray(value) && value.length > 0 && value.every(seed) && distinct(value),
+    rule: "different whole numbers from 0 to 4294967295, at least one",
+  },
+  settings: { check: isObject, rule: "an object of settings" },
+  trainSize: {
+    check: (value) => value === null || (Number.isSafeInteger(value) && (value as number) > 0),
+    rule: "a whole number of at least 1",
+  },
+  dedupe: { check: (value) => typeof value === "boolean", rule: "true or false" },
+  textColumn: { check: textOrNull, rule: "a column's name" },
+  labelColumn: { check: textOrNull, rule: "a column's name" },
+  labelWords: {
+    check: (value) => {
+      if (value === null) return true;
+      if (!Array.isArray(value) && !isObject(value)) return false;
+      const words = Object.values(value);
+      return words.length >= 2 && words.every(text) && distinct(words);
+    },
+    rule: "different words, one for each of at least two labels",
+  },
+  prefix: { check: (value) => value === null || typeof value === "string", rule: "a text" },
+  out: { check: text, rule: "a folder" },
+};
+
+/**
+ * Checks one value of an experiment.
+ *
+ * @param shown Name to use in the error, for instance a command-line flag
+ * @throws {TypeError} When an experiment has no such value
+ * @throws {RangeError} When the value breaks its rule
+ */
+export function checkExperimentValue(key: string, value: unknown, shown: string = key): void {
+  if (!Object.hasOwn(rules, key)) {
+    throw new TypeError(
+      `Cannot use "${shown}" in an experiment: no such value; use ${Object.keys(rules).join(", ")}`,
+    );
+  }
+  const { check, rule } = rules[key as keyof Experiment];
+  if (!check(value)) {
+    throw new RangeError(`Cannot use ${shown} ${JSON.stringify(value)}: must be ${rule}`);
+  }
+}
+
+/** Fills in what an experiment leaves out: base and data embedded, seed 0, runs in `runs`. */
+export function sweep(
+  partial: Partial<Experiment> & Pick<Experiment, "methods">,
+): Experiment {
+  return {
+    base: "embedded",
+    data: "embedded",
+    axes: {},
+    seeds: [0],
+    settings: {},
+    trainSize: null,
+    dedupe: false,
+    textColumn: null,
+    labelColumn: null,
+    labelWords: null,
+    prefix: null,
+    out: "runs",
+    ...partial,
+  };
+}
+
+/**
+ * Checks every value of an experiment and reads its methods.
+ *
+ * @throws {TypeError} When a method, option or setting is unknown
+ * @throws {RangeError} When a value breaks its rule
+ */
+export function resolveExperiment(
+  experiment: Experiment,
+  registry: MethodRegistry,
+): ResolvedExperiment {
+  for (const [key, value] of Object.entries(experiment)) checkExperimentValue(key, value);
+  for (const [key, value] of Object.entries(experiment.settings)) checkTrainSetting(key, value);
+  for (const [key, values] of Object.entries(experiment.axes)) {
+    if (!Array.isArray(values) || values.length === 0) {
+      throw new RangeError(
+        `Cannot use axis ${key} ${JSON.stringify(values)}: must be a list of at least one value`,
+      );
+    }
+    for (const value of values) checkTrainSetting(key, value);
+  }
+  const methods = typeof experiment.methods === "string"
+    ? parseMethods(experiment.methods, registry)
+    : experiment.methods.map((request) => resolveRequest(request, registry));
+  for (const { name, settings } of methods) {
+    if (name === "zero_shot" && Object.keys(settings ?? {}).length > 0) {
+      throw new TypeError(`Cannot give zero_shot training settings: it trains nothing`);
+    }
+  }
+  return { ...experiment, methods };
+}
+
+/** The object may come from a file: nothing about it is sure. */
+function resolveRequest(request: unknown, registry: MethodRegistry): MethodRequest {
+  if (!isObject(request) || typeof request.name !== "string") {
+    throw new TypeError(
+      `Cannot read method ${JSON.stringify(request)}: must be an object with a name`,
+    );
+  }
+  const { name, options = {}, settings = {}, ...rest } = request;
+  methodInfo(name, registry);
+  const known = "name, options, settings";
+  for (const key of Object.keys(rest)) {
+    throw new TypeError(`Cannot use "${key}" for method ${name}: no such value; use ${known}`);
+  }
+  for (const [key, value] of Object.entries({ options, settings })) {
+    if (!isObject(value)) {
+      throw new TypeError(
+        `Cannot use ${key} ${JSON.stringify(value)} of ${name}: must be an object`,
+      );
+    }
+  }
+  for (const [key, value] of Object.entries(options as object)) {
+    if (!["number", "string", "boolean"].includes(typeof value)) {
+      throw new TypeError(
+        `Cannot use option ${key} ${JSON.stringify(value)} of ${name}: ` +
+          `must be a number, text, true or false`,
+      );
+    }
+  }
+  for (const [key, value] of Object.entries(settings as object)) {
+    checkTrainSetting(key, value, `${name}'s ${key}`);
+  }
+  return {
+    ...resolveMethod({ name, options: options as MethodRequest["options"] }, registry),
+    settings: settings as Partial<TrainSettings>,
+  };
+}

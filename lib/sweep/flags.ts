@@ -1,0 +1,170 @@
+import { parseArgs } from "@std/cli/parse-args";
+import { ioReason } from "../formats/io_error.ts";
+import { isJsonObject, parseStrictJson } from "../formats/strict_json.ts";
+import type { TrainSettings } from "../train/settings.ts";
+import {
+  checkExperimentValue,
+  type Experiment,
+  type ResolvedExperiment,
+  resolveExperiment,
+  sweep,
+} from "./experiment.ts";
+import type { MethodRegistry } from "./method_spec.ts";
+import { parseSetting, settingFlags, textValue } from "./setting_text.ts";
+
+/** What `--help` prints. */
+export const usage = `Trains a base model by several methods and prints the comparison table.
+
+  deno task sweep [options]        without options: the embedded base and data, nine cells
+
+  --base DIR            base model: config.json, model.safetensors, tokenizer.json
+  --data DIR            data: GLUE-form TSV, or CSV/TSV with named columns
+  --methods "..."       for instance "lora:rank=1,8;lr=5e-3 adapter:bottleneck=8 full zero_shot":
+                        options after a colon, separated by semicolons; several values by commas
+  --seeds 0,1,2         one run of every cell for each seed
+  --train-size N        training examples, drawn stratified by the seed
+  --dedupe              remove training examples that also stand in another split
+  --text-column NAME    --label-column NAME
+  --label-words ...     "0=negative,1=positive", or words in class order
+  --prefix TEXT         put before every text, for instance "sst2 sentence: "
+  --out DIR             folder of runs and tables (runs)
+  --experiment FILE     a JSON file with the same values; options given besides it go first
+
+Settings for every method; several values, separated by commas, make a grid:
+  --lr X (by method)    --epochs N (3)        --batch N (32)         --max-length N (128)
+  --warmup N (0)        --schedule linear|constant                   --clip X|none (1)
+  --weight-decay X (0.01)   --decay all|matrices                     --frozen-dropout X (0)
+
+With another base, data or file than the default experiment's, its settings do not apply.`;
+
+const textFlags = {
+  base: "base",
+  data: "data",
+  methods: "methods",
+  "text-column": "textColumn",
+  "label-column": "labelColumn",
+  prefix: "prefix",
+  out: "out",
+} as const satisfies Record<string, keyof Experiment>;
+
+/**
+ * The experiment that a command line asks for: the default one, changed by a JSON file, changed by
+ * the other flags; null when help is asked for.
+ *
+ * @param args The command line's words
+ * @param defaults What is run without any
+ * @throws {TypeError} When a flag, method, option or setting is unknown
+ * @throws {RangeError} When a value breaks its rule
+ * @throws {Error} When the JSON file cannot be read
+ */
+export async function experimentFromArgs(
+  args: readonly string[],
+  defaults: Experiment,
+  registry: MethodRegistry,
+): Promise<ResolvedExperiment | null> {
+  const named = [
+    ...Object.keys(textFlags),
+    ...Object.keys(settingFlags),
+    "seeds",
+    "train-size",
+    "label-words",
+    "experiment",
+  ];
+  const flags = parseArgs([...args], {
+    string: named,
+    boolean: ["dedupe", "help"],
+    unknown: (arg, key) => {
+      if (arg === "") return false;
+      throw new TypeError(
+        key === undefined
+          ? `Cannot use argument "${arg}": only options are taken; ` +
+            `quote values that hold spaces, as in --methods "lora:rank=8 full"`
+          : `Cannot use option ${arg}: no such option; use ${
+            [...named, "dedupe", "help"].map((name) => `--${name}`).join(", ")
+          }`,
+      );
+    },
+  }) as Record<string, unknown>;
+  if (flags.help) return null;
+
+  const file = typeof flags.experiment === "string" ? await readExperiment(flags.experiment) : {};
+  const given: Partial<Experiment> = { ...file };
+  const settings: Partial<TrainSettings> = {};
+  const axes: Record<string, readonly unknown[]> = {};
+  const put = (key: keyof Experiment, value: unknown, flag: string): void => {
+    checkExperimentValue(key, value, `--${flag}`);
+    Object.assign(given, { [key]: value });
+  };
+  for (const flag of named) {
+    const value = flags[flag];
+    if (typeof value !== "string") continue;
+    if (flag in textFlags) put(textFlags[flag as keyof typeof textFlags], value, flag);
+    else if (flag === "seeds") put("seeds", value.split(",").map(textValue), flag);
+    else if (flag === "train-size") put("trainSize", textValue(value), flag);
+    else if (flag === "label-words") put("labelWords", parseLabelWords(value), flag);
+    else if (flag in settingFlags) {
+      const key = settingFlags[flag];
+      const values = value.split(",").map((one) => parseSetting(flag, one, `--${flag}`)[key]);
+      if (values.length === 1) Object.assign(settings, { [key]: values[0] });
+      else axes[key] = values;
+    }
+  }
+  if (flags.dedupe) given.dedupe = true;
+
+  const start = startFrom(defaults, given);
+  const whole = { ...start, ...given };
+  // A flag takes the place of the same setting, whether that had one value or several.
+  const flagged = new Set([...Object.keys(settings), ...Object.keys(axes)]);
+  const kept = (object: object): object =>
+    Object.fromEntries(Object.entries(object).filter(([key]) => !flagged.has(key)));
+  return resolveExperiment({
+    ...whole,
+    settings: isJsonObject(whole.settings)
+      ? { ...kept(whole.settings), ...settings }
+      : whole.settings,
+    axes: isJsonObject(whole.axes) ? { ...kept(whole.axes), ...axes } : whole.axes,
+  }, registry);
+}
+
+/** What the default experiment was tuned for holds for its own base and data alone. */
+function startFrom(defaults: Experiment, given: Partial<Experiment>): Experiment {
+  const same = (given.base ?? defaults.base) === defaults.base &&
+    (given.data ?? defaults.data) === defaults.data;
+  if (same) return defaults;
+  const methods = typeof defaults.methods === "string"
+    ? defaults.methods
+    : defaults.methods.map(({ name, options }) => ({ name, options }));
+  return sweep({ base: defaults.base, data: defaults.data, methods, out: defaults.out });
+}
+
+async function readExperiment(path: string): Promise<Partial<Experiment>> {
+  let value: unknown;
+  try {
+    value = parseStrictJson(await Deno.readTextFile(path));
+  } catch (error) {
+    throw new Error(`Cannot read experiment ${path}: ${ioReason(error)}`, { cause: error });
+  }
+  if (!isJsonObject(value)) {
+    throw new TypeError(`Cannot read experiment ${path}: must hold one JSON object`);
+  }
+  for (const [key, one] of Object.entries(value)) checkExperimentValue(key, one);
+  return value;
+}
+
+function parseLabelWords(text: string): Record<string, string> | string[] {
+  const parts = text.split(",").map((part) => part.trim());
+  const pairs = parts.filter((part) => part.includes("="));
+  if (pairs.length === 0) return parts;
+  const entries = pairs.map((part) => part.split("=").map((side) => side.trim()));
+  const labels = new Set(entries.map(([label]) => label));
+  if (
+    pairs.length < parts.length || labels.size < pairs.length ||
+    entries.some((sides) => sides.length !== 2 || sides.includes(""))
+  ) {
+    throw new TypeError(
+      `Cannot read --label-words "${text}": use label=word for each label, ` +
+        `as in 0=negative,1=positive, or words alone in class order`,
+    );
+  }
+  return Object.fromEntries(entries);
+}

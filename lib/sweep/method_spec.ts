@@ -1,0 +1,115 @@
+import type { TrainSettings } from "../train/settings.ts";
+import { parseSetting, settingFlags, textValue } from "./setting_text.ts";
+
+/** A method's own hyper-parameters. */
+export type MethodOptions = Record<string, number | string | boolean>;
+
+/** A fine-tuning method with every option resolved. */
+export interface MethodSpec {
+  name: string;
+  options: MethodOptions;
+}
+
+/** What the sweep must know of a method; the registry maps names to these. */
+export interface MethodInfo {
+  name: string;
+  defaults: Readonly<MethodOptions>;
+  /** Fills defaults in and validates; throws on an unknown option or a bad value. */
+  parse(options: MethodOptions): MethodOptions;
+  /** How a table names the method with these options. */
+  label(options: MethodOptions): string;
+}
+
+/** Methods by name. */
+export type MethodRegistry = Readonly<Record<string, MethodInfo>>;
+
+/** A method together with the training settings that it alone is given. */
+export interface MethodRequest extends MethodSpec {
+  settings?: Partial<TrainSettings>;
+}
+
+/**
+ * Checks a request against the registry and fills in the method's defaults.
+ *
+ * @throws {TypeError} When the method is unknown
+ * @throws {Error} What the method's own `parse` throws
+ */
+export function resolveMethod(
+  { name, options }: MethodSpec,
+  registry: MethodRegistry,
+): MethodSpec {
+  return { name, options: methodInfo(name, registry).parse({ ...options }) };
+}
+
+/**
+ * The registry's entry for a name.
+ *
+ * @throws {TypeError} When the method is unknown
+ */
+export function methodInfo(name: string, registry: MethodRegistry): MethodInfo {
+  if (Object.hasOwn(registry, name)) return registry[name];
+  throw new TypeError(
+    `Cannot use method "${name}": no such method; use ${Object.keys(registry).join(", ")}`,
+  );
+}
+
+/**
+ * Reads methods such as `lora:rank=1,8;lr=5e-3 full`: separated by white space, options after a
+ * colon and separated by semicolons, several values separated by commas. Several values of several
+ * options make their product, the last option varying fastest. Names of training settings
+ * ({@linkcode settingFlags}) go to the method's settings, all others to its options.
+ *
+ * @throws {TypeError} When the text is malformed, or names an unknown method or option
+ * @throws {RangeError} When a value breaks its rule
+ */
+export function parseMethods(text: string, registry: MethodRegistry): MethodRequest[] {
+  const words = text.split(/\s+/).filter((word) => word !== "");
+  if (words.length === 0) {
+    throw new TypeError(
+      `Cannot read methods: the text is empty; use for instance "lora:rank=8 full"`,
+    );
+  }
+  return words.flatMap((word) => parseMethod(word, registry));
+}
+
+function parseMethod(word: string, registry: MethodRegistry): MethodRequest[] {
+  const colon = word.indexOf(":");
+  const name = colon < 0 ? word : word.slice(0, colon);
+  if (/[;=,]/.test(name)) {
+    throw new TypeError(
+      `Cannot read method "${word}": options follow a colon and methods are separated by spaces; ` +
+        `use for instance lora:rank=1,8;lr=5e-3`,
+    );
+  }
+  methodInfo(name, registry);
+  let requests: MethodRequest[] = [{ name, options: {}, settings: {} }];
+  const seen = new Set<string>();
+  for (const part of colon < 0 ? [] : word.slice(colon + 1).split(";")) {
+    const [, key, list] = /^([^=]+)=(.+)$/.exec(part) ?? [];
+    const values = list?.split(",") ?? [];
+    if (key === undefined || values.includes("")) {
+      throw new TypeError(
+        `Cannot read "${part}" in method "${word}": must be option=value or option=value,value`,
+      );
+    }
+    if (seen.has(key)) {
+      throw new TypeError(`Cannot read method "${word}": option ${key} is given twice`);
+    }
+    seen.add(key);
+    const isSetting = Object.hasOwn(settingFlags, key);
+    requests = requests.flatMap((request) =>
+      values.map((value) =>
+        isSetting
+          ? {
+            ...request,
+            settings: {
+              ...request.settings,
+              ...parseSetting(key, value, `${name}'s ${key}`),
+            },
+          }
+          : { ...request, options: { ...request.options, [key]: textValue(value) } }
+      )
+    );
+  }
+  return requests.map((request) => ({ ...request, ...resolveMethod(request, registry) }));
+}

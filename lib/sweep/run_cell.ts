@@ -1,0 +1,94 @@
+import type { Cell } from "./cell.ts";
+
+/** What one pass over the training examples led to, measured on the validation split. */
+export interface EpochMetrics {
+  /** Counted from 1; 0 is the state before any training. */
+  epoch: number;
+  /** Mean loss of the epoch's training steps; null where nothing was trained. */
+  trainLoss: number | null;
+  evalLoss: number;
+  /** The four below are shares from 0 to 1. */
+  accuracy: number;
+  precision: number;
+  recall: number;
+  f1: number;
+}
+
+/** One validation example after the last epoch. */
+export interface Prediction {
+  /** The example's name or row number in its split. */
+  id: string | number;
+  /** Class index. */
+  label: number;
+  /** Class index. */
+  prediction: number;
+  /** One score for each class, in class order: probabilities, or what was compared. */
+  scores: readonly number[];
+}
+
+/** What a finished cell hands back. */
+export interface CellResult {
+  /** At least one entry; a method that trains nothing has one, for epoch 0. */
+  epochs: readonly EpochMetrics[];
+  /** The epoch of highest accuracy, the first of equals. */
+  best: EpochMetrics;
+  last: EpochMetrics;
+  parameters: { total: number; trainable: number };
+  /** Bytes on the device, as planned before the run. */
+  planned: {
+    peakBytes: number;
+    weights: number;
+    trainable: number;
+    optimizer: number;
+    activations: number;
+  };
+  predictions: readonly Prediction[];
+  /** Rates of the training steps, null where there were none; seconds of the whole cell. */
+  times: { msPerStep: number | null; examplesPerSecond: number | null; seconds: number };
+}
+
+/** Where a training run stands. */
+export interface StepProgress {
+  /** Counted from 1. */
+  epoch: number;
+  epochs: number;
+  /** Steps done so far, over all epochs. */
+  step: number;
+  /** Steps of the whole run. */
+  steps: number;
+  /** Latest loss that was read back. */
+  loss: number;
+  stepsPerSecond: number;
+}
+
+/** What a running cell reports to, and listens to. */
+export interface RunHooks {
+  /** The run's folder, which exists: `delta.safetensors` goes here, written atomically. */
+  folder: string;
+  onStep(progress: StepProgress): void;
+  onEpoch(metrics: EpochMetrics): void;
+  /** The run ends by throwing `signal.reason` soon after this aborts. */
+  signal: AbortSignal;
+}
+
+/** Runs one cell. */
+export type RunCell = (cell: Cell, hooks: RunHooks) => Promise<CellResult>;
+
+/** The adapter that cells run on. */
+export interface AdapterRecord {
+  name: string;
+  /** Digest of the limits the device was requested with. */
+  limitsDigest: string;
+}
+
+/** An experiment with its base and data loaded: the cells, and what runs them. */
+export interface PreparedSweep {
+  cells: readonly Cell[];
+  runCell: RunCell;
+  /** Goes into every `run.json`. */
+  adapter?: AdapterRecord;
+  /** Facts about base and data to print before the first cell: label mapping, duplicates, sizes. */
+  notes?: readonly string[];
+  /** Frees everything on the device. */
+  close(): void;
+}
