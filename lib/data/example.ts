@@ -1,0 +1,12 @@
+/** One labelled text. */
+export interface Example {
+  /** Cleaned text. */
+  readonly text: string;
+  /** Class, counted from 0. */
+  readonly label: number;
+  /** Row in the file of its split, counted from 0 and without the header; unique in its split. */
+  readonly id: number;
+}
+
+/** Names of the parts of a data set. */
+export type SplitName = "train" | "validation" | "test";
