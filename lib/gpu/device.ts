@@ -1,0 +1,126 @@
+/**
+ * A WebGPU device with what the engine needs to know of it, and its pipelines cached by source.
+ *
+ * @module
+ */
+
+import type { Kernel, Tune } from "../../kernels/kernel.ts";
+import { type AdapterDescription, describeAdapter, findAdapter } from "./adapter.ts";
+
+const LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupsPerDimension",
+  "maxStorageBuffersPerShaderStage",
+] as const;
+
+/** A compiled kernel and the layout of its bindings. */
+export interface Pipeline {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/** An open device. Destroy it when done: WebGPU frees nothing in time by itself. */
+export class Gpu {
+  readonly device: GPUDevice;
+  readonly adapter: AdapterDescription;
+  /** Largest storage binding, bytes; smaller than the adapter's where a test asks for it. */
+  readonly maxBinding: number;
+  readonly #pipelines = new Map<string, Pipeline>();
+  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  #error: string | null = null;
+  #lost: string | null = null;
+
+  /** Wraps an open device; see {@linkcode openGpu}. */
+  constructor(device: GPUDevice, adapter: AdapterDescription, maxBinding?: number) {
+    this.device = device;
+    this.adapter = adapter;
+    const limit = device.limits.maxStorageBufferBindingSize;
+    this.maxBinding = Math.min(maxBinding ?? limit, limit);
+    device.addEventListener("uncapturederror", (event) => {
+      event.preventDefault();
+      this.#error ??= (event as GPUUncapturedErrorEvent).error.message;
+    });
+    device.lost.then((info) => {
+      if (info.reason !== "destroyed") this.#lost = info.message || "no reason given";
+    });
+  }
+
+  /**
+   * Throws what the device has reported since it was opened.
+   *
+   * @throws Error with the first validation or memory error, or the reason why the device was lost.
+   */
+  check(): void {
+    if (this.#lost !== null) {
+      throw new Error(
+        `Cannot go on: the GPU device was lost (${this.#lost}); start the same command again, finished cells are kept`,
+      );
+    }
+    if (this.#error !== null) throw new Error(`Cannot go on: the GPU reported: ${this.#error}`);
+  }
+
+  /** The pipeline of a kernel under some constants; compiled once per source. */
+  pipeline(kernel: Kernel, tune: Tune = kernel.tune): Pipeline {
+    const code = kernel.source(tune);
+    const cached = this.#pipelines.get(code);
+    if (cached !== undefined) return cached;
+    const layout = this.#layout(
+      Object.keys(kernel.reads).length,
+      Object.keys(kernel.writes).length,
+    );
+    const pipeline = this.device.createComputePipeline({
+      label: kernel.name,
+      layout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: {
+        module: this.device.createShaderModule({ label: kernel.name, code }),
+        entryPoint: "main",
+      },
+    });
+    const entry = { pipeline, layout };
+    this.#pipelines.set(code, entry);
+    return entry;
+  }
+
+  #layout(reads: number, writes: number): GPUBindGroupLayout {
+    const key = `${reads}/${writes}`;
+    const cached = this.#layouts.get(key);
+    if (cached !== undefined) return cached;
+    const entry = (binding: number, type: GPUBufferBindingType) => ({
+      binding,
+      visibility: GPUShaderStage.COMPUTE,
+      buffer: { type },
+    });
+    const entries = [
+      ...Array.from({ length: reads }, (_, i) => entry(i, "read-only-storage")),
+      ...Array.from({ length: writes }, (_, i) => entry(reads + i, "storage")),
+      entry(reads + writes, "uniform"),
+    ];
+    const layout = this.device.createBindGroupLayout({ entries });
+    this.#layouts.set(key, layout);
+    return layout;
+  }
+
+  /** Closes the device. */
+  destroy(): void {
+    this.device.destroy();
+  }
+}
+
+/**
+ * Opens a device with the adapter's own limits (WebGPU's defaults are far lower).
+ *
+ * @param options.maxBinding Pretend that storage bindings are limited to this many bytes.
+ * @throws Error where there is no adapter, with the way to one.
+ */
+export async function openGpu(options: { maxBinding?: number } = {}): Promise<Gpu> {
+  const adapter = await findAdapter();
+  const description = describeAdapter(adapter);
+  const requiredLimits: Record<string, number> = {};
+  for (const name of LIMITS) requiredLimits[name] = adapter.limits[name];
+  const device = await adapter.requestDevice({ requiredLimits });
+  return new Gpu(device, description, options.maxBinding);
+}

@@ -1,0 +1,165 @@
+/**
+ * A compiled program: a fixed list of pipeline, bind group and grid, replayed without allocation.
+ *
+ * @module
+ */
+
+import { packParams, type Tune } from "../../kernels/kernel.ts";
+import { inputAttributes } from "../graph/leaves.ts";
+import {
+  type Dispatch,
+  type KernelChoice,
+  type Node,
+  type Operand,
+  type RunContext,
+  storage,
+} from "../graph/node.ts";
+import type { Plan } from "../graph/plan.ts";
+import { bindShape, elements, type Sizes } from "../graph/shape.ts";
+import type { Gpu } from "./device.ts";
+import { chooseKernel } from "./tuning.ts";
+
+/** Where a program finds the memory of a node: the whole buffer that holds it. */
+export type Locate = (node: Node) => GPUBuffer;
+
+interface Launch {
+  readonly name: string;
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+  readonly x: number;
+  readonly y: number;
+}
+
+interface Prepared {
+  readonly dispatch: Dispatch;
+  readonly tune: Tune;
+  readonly groups: number;
+  readonly params: Uint8Array<ArrayBuffer>;
+}
+
+/** A program of a session: planned first, compiled when the session has allocated its memory. */
+export class Program {
+  readonly plan: Plan;
+  readonly sizes: Sizes;
+  /** Inputs by name. */
+  readonly inputs: ReadonlyMap<string, Node>;
+  readonly #prepared: Prepared[];
+  #launches: Launch[] = [];
+  #uniforms: GPUBuffer | null = null;
+
+  /** Plans a program; see `Session.program`. */
+  constructor(gpu: Gpu, plan: Plan, sizes: Sizes) {
+    this.plan = plan;
+    this.sizes = sizes;
+    this.inputs = new Map(
+      plan.order.filter((node) => node.op.leaf === "input")
+        .map((node) => [inputAttributes(node).name, node]),
+    );
+    const context: RunContext = {
+      sizes,
+      maxBinding: gpu.maxBinding,
+      choose: (choice: KernelChoice) => chooseKernel(gpu, choice),
+      shape: (node) => bindShape(node.shape, sizes),
+    };
+    this.#prepared = plan.order.flatMap((node) => node.op.run(node, context)).map((dispatch) => {
+      const tune = { ...dispatch.kernel.tune, ...dispatch.tune };
+      const groups = dispatch.kernel.workgroups(dispatch.params, tune);
+      return {
+        dispatch,
+        tune,
+        groups,
+        params: packParams(dispatch.kernel, dispatch.params, groups),
+      };
+    }).filter(({ groups }) => groups > 0);
+  }
+
+  /** Kernel launches of one replay. */
+  get dispatches(): number {
+    return this.#prepared.length;
+  }
+
+  /** Names of the kernels launched, in order. */
+  get kernels(): string[] {
+    return this.#prepared.map(({ dispatch }) => dispatch.kernel.name);
+  }
+
+  /** Bytes of the parameter structs. */
+  uniformBytes(gpu: Gpu): number {
+    const step = gpu.device.limits.minUniformBufferOffsetAlignment;
+    return this.#prepared.reduce((sum, { params }) => sum + align(params.length, step), 0);
+  }
+
+  /** Makes pipelines and bind groups. */
+  compile(gpu: Gpu, locate: Locate): void {
+    const step = gpu.device.limits.minUniformBufferOffsetAlignment;
+    const uniforms = new Uint8Array(Math.max(this.uniformBytes(gpu), 16));
+    this.#uniforms = gpu.device.createBuffer({
+      label: "params",
+      size: uniforms.length,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    });
+    let offset = 0;
+    this.#launches = this.#prepared.map(({ dispatch, tune, groups, params }) => {
+      uniforms.set(params, offset);
+      const { kernel } = dispatch;
+      const { pipeline, layout } = gpu.pipeline(kernel, tune);
+      const resources: GPUBindingResource[] = [
+        ...[...Object.keys(kernel.reads), ...Object.keys(kernel.writes)].map((name) =>
+          this.#resource(gpu, dispatch, name, locate)
+        ),
+        { buffer: this.#uniforms!, offset, size: params.length },
+      ];
+      offset += align(params.length, step);
+      const bindGroup = gpu.device.createBindGroup({
+        layout,
+        entries: resources.map((resource, binding) => ({ binding, resource })),
+      });
+      const most = gpu.device.limits.maxComputeWorkgroupsPerDimension;
+      const y = Math.ceil(groups / most);
+      return { name: kernel.name, pipeline, bindGroup, x: Math.ceil(groups / y), y };
+    });
+    gpu.device.queue.writeBuffer(this.#uniforms, 0, uniforms);
+  }
+
+  #resource(gpu: Gpu, dispatch: Dispatch, name: string, locate: Locate): GPUBindingResource {
+    const bound = dispatch.bind[name];
+    if (bound === undefined) {
+      throw new TypeError(`Cannot run ${dispatch.kernel.name}: nothing is bound to ${name}`);
+    }
+    const { node, rows }: Operand = "node" in bound ? bound : { node: bound };
+    const shape = bindShape(node.shape, this.sizes);
+    const total = elements(shape) * 4;
+    const rowBytes = rows === undefined ? 0 : elements(shape.slice(1)) * 4;
+    const offset = rows === undefined ? 0 : rows.start * rowBytes;
+    const size = rows === undefined ? total : rows.count * rowBytes;
+    if (size > gpu.maxBinding) {
+      throw new RangeError(
+        `Cannot run ${dispatch.kernel.name}: a tensor of ${size} bytes is ${
+          size - gpu.maxBinding
+        } bytes over the adapter's largest binding (${gpu.maxBinding}); lower --batch or --max-length, or take a smaller base`,
+      );
+    }
+    return { buffer: locate(storage(node)), offset, size };
+  }
+
+  /** Records the launches into a pass. */
+  encode(pass: GPUComputePassEncoder): void {
+    let current: GPUComputePipeline | null = null;
+    for (const { pipeline, bindGroup, x, y } of this.#launches) {
+      if (pipeline !== current) pass.setPipeline(current = pipeline);
+      pass.setBindGroup(0, bindGroup);
+      pass.dispatchWorkgroups(x, y);
+    }
+  }
+
+  /** Frees what the program owns. */
+  destroy(): void {
+    this.#uniforms?.destroy();
+    this.#uniforms = null;
+    this.#launches = [];
+  }
+}
+
+function align(bytes: number, step: number): number {
+  return Math.ceil(bytes / step) * step;
+}

@@ -1,0 +1,331 @@
+/**
+ * A session: the variables, the shared arena and the programs of one run.
+ *
+ * Programs are planned first and built together: intermediates of all of them share one arena
+ * whose slots are as large as the largest needs. A step writes inputs and replays programs: one
+ * compute pass, one submit, no allocation, no wait.
+ *
+ * @module
+ */
+
+import {
+  constantAttributes,
+  inputAttributes,
+  type Role,
+  variableAttributes,
+} from "../graph/leaves.ts";
+import { byteLength, type Node, storage } from "../graph/node.ts";
+import { plan } from "../graph/plan.ts";
+import { bindShape, elements, type Sizes } from "../graph/shape.ts";
+import type { Gpu } from "./device.ts";
+import { Program } from "./program.ts";
+
+/** Values of an input or a variable. */
+export type Values = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
+
+/** Bytes that a session holds on the device, by class. */
+export interface MemoryPlan {
+  readonly byRole: Readonly<Record<Role, number>>;
+  readonly activations: number;
+  readonly inputs: number;
+  readonly constants: number;
+  readonly params: number;
+  readonly total: number;
+}
+
+/** Memory and programs of one run on one device. */
+export class Session {
+  readonly gpu: Gpu;
+  readonly #programs: Program[] = [];
+  readonly #variables = new Map<string, Node>();
+  readonly #buffers = new Map<string, GPUBuffer>();
+  #slots: GPUBuffer[] = [];
+  #slotBytes: number[] = [];
+  readonly #inputBytes = new Map<string, number>();
+  readonly #inputs = new Map<string, GPUBuffer>();
+  readonly #constants = new Map<Program, Map<Node, GPUBuffer>>();
+  #built = false;
+
+  /** An empty session on a device, which it does not own. */
+  constructor(gpu: Gpu) {
+    this.gpu = gpu;
+  }
+
+  /**
+   * Plans a program that computes `roots`; {@linkcode build} makes it ready.
+   *
+   * @param keep Nodes that can be read after a run (until the next program runs).
+   */
+  program(roots: readonly Node[], sizes: Sizes, keep: readonly Node[] = []): Program {
+    if (this.#built) throw new Error("Cannot add a program: the session is built already");
+    const program = new Program(this.gpu, plan(roots, sizes, keep), sizes);
+    this.#programs.push(program);
+    program.plan.slotBytes.forEach((bytes, slot) => {
+      this.#slotBytes[slot] = Math.max(this.#slotBytes[slot] ?? 0, bytes);
+    });
+    for (const node of program.plan.order) {
+      if (node.op.leaf === "variable") this.#declare(node);
+      if (node.op.leaf === "input") {
+        const { name } = inputAttributes(node);
+        const bytes = byteLength(node, sizes);
+        this.#inputBytes.set(name, Math.max(this.#inputBytes.get(name) ?? 0, bytes));
+      }
+    }
+    return program;
+  }
+
+  #declare(node: Node): void {
+    const { name } = variableAttributes(node);
+    const known = this.#variables.get(name);
+    if (known !== undefined && byteLength(known, {}) !== byteLength(node, {})) {
+      throw new TypeError(`Cannot declare variable ${name} twice with different shapes`);
+    }
+    this.#variables.set(name, node);
+  }
+
+  /** Bytes that {@linkcode build} will allocate, known before it does. */
+  memory(): MemoryPlan {
+    const byRole: Record<Role, number> = {
+      weight: 0,
+      trainable: 0,
+      gradient: 0,
+      optimizer: 0,
+      control: 0,
+    };
+    for (const node of this.#variables.values()) {
+      byRole[variableAttributes(node).role] += byteLength(node, {});
+    }
+    const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
+    const activations = sum(this.#slotBytes);
+    const inputs = sum(this.#inputBytes.values());
+    const constants = sum(
+      this.#programs.flatMap((program) =>
+        constantsOf(program).map((node) => byteLength(node, program.sizes))
+      ),
+    );
+    const params = sum(this.#programs.map((p) => Math.max(p.uniformBytes(this.gpu), 16)));
+    const total = sum(Object.values(byRole)) + activations + inputs + constants + params;
+    return { byRole, activations, inputs, constants, params, total };
+  }
+
+  /**
+   * Allocates all memory and compiles all programs.
+   *
+   * @throws RangeError where a tensor or the whole plan does not fit the adapter.
+   */
+  async build(): Promise<void> {
+    const { device } = this.gpu;
+    const biggest = Math.max(
+      0,
+      ...this.#slotBytes,
+      ...[...this.#variables.values()].map((node) => byteLength(node, {})),
+    );
+    if (biggest > device.limits.maxBufferSize) {
+      throw new RangeError(
+        `Cannot plan a tensor of ${biggest} bytes: it is ${
+          biggest - device.limits.maxBufferSize
+        } bytes over the adapter's largest buffer (${device.limits.maxBufferSize}); lower --batch or --max-length, or take a smaller base`,
+      );
+    }
+    device.pushErrorScope("validation");
+    device.pushErrorScope("out-of-memory");
+    const storageBuffer = (label: string, bytes: number) =>
+      device.createBuffer({
+        label,
+        size: Math.max(bytes, 4),
+        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+      });
+    this.#slots = this.#slotBytes.map((bytes, slot) => storageBuffer(`slot ${slot}`, bytes));
+    for (const [name, node] of this.#variables) {
+      this.#buffers.set(name, storageBuffer(name, byteLength(node, {})));
+    }
+    for (const [name, bytes] of this.#inputBytes) {
+      this.#inputs.set(name, storageBuffer(`input ${name}`, bytes));
+    }
+    for (const program of this.#programs) {
+      this.#constants.set(
+        program,
+        new Map(
+          constantsOf(program).map((node) => {
+            const buffer = storageBuffer("constant", byteLength(node, program.sizes));
+            const values = constantAttributes(node).compute(bindShape(node.shape, program.sizes));
+            device.queue.writeBuffer(buffer, 0, values);
+            return [node, buffer];
+          }),
+        ),
+      );
+    }
+    this.#built = true;
+    for (const program of this.#programs) {
+      program.compile(this.gpu, (node) => this.#locate(program, node));
+    }
+    const memoryError = await device.popErrorScope();
+    const validationError = await device.popErrorScope();
+    if (memoryError !== null) {
+      throw new RangeError(
+        `Cannot allocate ${this.memory().total} bytes on the GPU: it is out of memory; lower --batch or --max-length, or take a smaller base`,
+      );
+    }
+    if (validationError !== null) throw new Error(`Cannot compile: ${validationError.message}`);
+  }
+
+  #locate(program: Program, node: Node): GPUBuffer {
+    const owner = storage(node);
+    if (owner.op.leaf === "variable") return this.#buffers.get(variableAttributes(owner).name)!;
+    if (owner.op.leaf === "input") return this.#inputs.get(inputAttributes(owner).name)!;
+    if (owner.op.leaf === "constant") return this.#constants.get(program)!.get(owner)!;
+    const slot = program.plan.slots.get(owner);
+    if (slot === undefined) throw new Error(`Cannot locate a ${node.op.name}: not of this program`);
+    return this.#slots[slot];
+  }
+
+  /** Fills a variable. `values` has as many elements as the variable. */
+  upload(name: string, values: Values): void {
+    const node = this.#variables.get(name);
+    if (node === undefined) return;
+    const expected = elements(variableAttributes(node).shape);
+    if (values.length !== expected) {
+      throw new TypeError(
+        `Cannot fill ${name}: it has ${expected} elements, found ${values.length}`,
+      );
+    }
+    this.gpu.device.queue.writeBuffer(this.#buffers.get(name)!, 0, values);
+  }
+
+  /** Fills the arena with NaN, so that an output nobody wrote shows. For tests. */
+  poison(): void {
+    this.#slots.forEach((slot) => {
+      const bits = new Uint32Array(slot.size / 4).fill(0x7fc00000);
+      this.gpu.device.queue.writeBuffer(slot, 0, bits);
+    });
+  }
+
+  /** Whether some program uses the variable. */
+  has(name: string): boolean {
+    return this.#variables.has(name);
+  }
+
+  /**
+   * Writes inputs, and what is derived from them, for the next run of a program.
+   *
+   * @throws TypeError where an input is missing or has another size than the program's.
+   */
+  write(program: Program, values: Readonly<Record<string, Values>>): void {
+    for (const [name, node] of program.inputs) {
+      const { derivation } = inputAttributes(node);
+      const given = derivation === undefined
+        ? values[name]
+        : derivation.compute(values[derivation.from] as Uint32Array);
+      const expected = elements(bindShape(node.shape, program.sizes));
+      if (given === undefined || given.length !== expected) {
+        throw new TypeError(
+          `Cannot write input ${name}: it has ${expected} elements, found ${
+            given?.length ?? "none"
+          }`,
+        );
+      }
+      this.gpu.device.queue.writeBuffer(this.#inputs.get(name)!, 0, given);
+    }
+  }
+
+  /**
+   * Replays programs, in order, in one pass and one submit, then copies nodes out of the arena.
+   *
+   * @param copies Kept nodes of the last program, and where their bytes go.
+   */
+  run(
+    programs: readonly Program[],
+    copies: readonly { node: Node; to: GPUBuffer; offset: number }[] = [],
+  ): void {
+    const encoder = this.gpu.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    for (const program of programs) program.encode(pass);
+    pass.end();
+    const last = programs[programs.length - 1];
+    for (const { node, to, offset } of copies) {
+      encoder.copyBufferToBuffer(
+        this.#locate(last, node),
+        0,
+        to,
+        offset,
+        byteLength(node, last.sizes),
+      );
+    }
+    this.gpu.device.queue.submit([encoder.finish()]);
+  }
+
+  /** Reads kept nodes of a program that has run; one wait for all of them. */
+  async read(program: Program, nodes: readonly Node[]): Promise<Float32Array<ArrayBuffer>[]> {
+    return await this.#download(
+      nodes.map((node) => [this.#locate(program, node), byteLength(node, program.sizes)]),
+    );
+  }
+
+  /** Reads variables by name; one wait for all of them. */
+  async readVariables(names: readonly string[]): Promise<Map<string, Float32Array<ArrayBuffer>>> {
+    const values = await this.#download(names.map((name) => {
+      const node = this.#variables.get(name);
+      if (node === undefined) throw new RangeError(`Cannot read ${name}: no such variable`);
+      return [this.#buffers.get(name)!, byteLength(node, {})];
+    }));
+    return new Map(names.map((name, i) => [name, values[i]]));
+  }
+
+  async #download(sources: [GPUBuffer, number][]): Promise<Float32Array<ArrayBuffer>[]> {
+    const { device } = this.gpu;
+    const total = sources.reduce((sum, [, bytes]) => sum + bytes, 0);
+    const staging = device.createBuffer({
+      size: Math.max(total, 4),
+      usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
+    });
+    try {
+      const encoder = device.createCommandEncoder();
+      let offset = 0;
+      for (const [buffer, bytes] of sources) {
+        encoder.copyBufferToBuffer(buffer, 0, staging, offset, bytes);
+        offset += bytes;
+      }
+      device.queue.submit([encoder.finish()]);
+      const mapped = await readMapped(staging);
+      this.gpu.check();
+      let at = 0;
+      return sources.map(([, bytes]) => {
+        const part = mapped.slice(at / 4, (at + bytes) / 4);
+        at += bytes;
+        return part;
+      });
+    } finally {
+      staging.destroy();
+    }
+  }
+
+  /** Waits until all submitted work is done. */
+  async wait(): Promise<void> {
+    await this.gpu.device.queue.onSubmittedWorkDone();
+    this.gpu.check();
+  }
+
+  /** Frees every buffer of the session. */
+  destroy(): void {
+    for (const program of this.#programs) program.destroy();
+    const constants = [...this.#constants.values()].flatMap((buffers) => [...buffers.values()]);
+    const owned = [this.#slots, this.#buffers.values(), this.#inputs.values(), constants];
+    for (const buffers of owned) for (const buffer of buffers) buffer.destroy();
+    this.#constants.clear();
+    this.#slots = [];
+    this.#buffers.clear();
+    this.#inputs.clear();
+  }
+}
+
+function constantsOf(program: Program): Node[] {
+  return program.plan.order.filter((node) => node.op.leaf === "constant");
+}
+
+/** Maps a staging buffer, copies its contents as f32, and unmaps it. */
+export async function readMapped(staging: GPUBuffer): Promise<Float32Array<ArrayBuffer>> {
+  await staging.mapAsync(GPUMapMode.READ);
+  const values = new Float32Array(staging.getMappedRange().slice(0));
+  staging.unmap();
+  return values;
+}

@@ -1,0 +1,163 @@
+/**
+ * Nodes of the static graph, and the record that an operation is.
+ *
+ * Calling an operation adds a node; nothing runs. Three readers walk the nodes: training
+ * (differentiate, plan, compile), ONNX lowering, and accounting.
+ *
+ * @module
+ */
+
+import type { Kernel, Params, Tune } from "../../kernels/kernel.ts";
+import { bindShape, elements, type Shape, type Sizes } from "./shape.ts";
+
+/** Element type of a node. */
+export type DType = "f32" | "u32" | "i32";
+
+/** One node of a graph. Its id grows with creation, so order of ids is an order of execution. */
+export interface Node {
+  readonly id: number;
+  readonly op: Op;
+  readonly inputs: readonly Node[];
+  readonly attributes: unknown;
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+
+/** Rows of a node's first dimension, so that a large tensor can be bound in parts. */
+export interface RowRange {
+  readonly start: number;
+  readonly count: number;
+}
+
+/** What a dispatch binds under a name: a node, or some of its rows. */
+export interface Operand {
+  readonly node: Node;
+  readonly rows?: RowRange;
+}
+
+/** One launch of a kernel. */
+export interface Dispatch {
+  readonly kernel: Kernel;
+  readonly bind: Readonly<Record<string, Node | Operand>>;
+  readonly params: Params;
+  /** Constants that differ from the kernel's defaults. */
+  readonly tune?: Tune;
+}
+
+/** What the environment tells an operation that asks for its dispatches. */
+export interface RunContext {
+  /** Numbers bound to symbols. */
+  readonly sizes: Sizes;
+  /** Largest storage binding of the adapter, bytes. */
+  readonly maxBinding: number;
+  /** Chooses among kernels that do the same; see `lib/gpu/tuning.ts`. */
+  readonly choose: (choice: KernelChoice) => Kernel;
+  /** Bound shape of a node. */
+  readonly shape: (node: Node) => number[];
+}
+
+/** Variants of one class (the same order of sums), and what the choice may depend on. */
+export interface KernelChoice {
+  readonly family: string;
+  readonly variants: readonly Kernel[];
+  readonly params: Params;
+}
+
+/** An operation: shape rule, dispatches, backward. Untyped side, as graph walkers see it. */
+export interface Op {
+  readonly name: string;
+  /** What kind of leaf this is, for the planner; absent for computed nodes. */
+  readonly leaf?: Leaf;
+  /** The output is the first input under another shape: no dispatch, no memory. */
+  readonly view?: boolean;
+  /** The output is the first input, a variable, updated in place. */
+  readonly inPlace?: boolean;
+  readonly run: (node: Node, context: RunContext) => Dispatch[];
+  readonly backward: (
+    node: Node,
+    gradient: Node,
+    needs: readonly boolean[],
+  ) => readonly (Node | null)[];
+}
+
+/** Nodes that nothing computes: see `lib/graph/leaves.ts`. */
+export type Leaf = "input" | "variable" | "constant";
+
+/** What an operation's author writes; see {@linkcode op}. */
+export interface OpDefinition<A> {
+  readonly name: string;
+  readonly leaf?: Leaf;
+  readonly view?: boolean;
+  readonly inPlace?: boolean;
+  /** Shape of the output. @throws TypeError where the inputs do not fit. */
+  readonly shape: (inputs: readonly Node[], attributes: A) => Shape;
+  /** Element type of the output; f32 unless given. */
+  readonly dtype?: (inputs: readonly Node[], attributes: A) => DType;
+  /** The launches that compute the node. */
+  readonly run: (node: Node, attributes: A, context: RunContext) => Dispatch[];
+  /**
+   * Nodes of the gradient towards each input, null where there is none or none is needed.
+   * Absent: the operation is not differentiable, and asking is an error.
+   */
+  readonly backward?: (
+    node: Node,
+    gradient: Node,
+    needs: readonly boolean[],
+    attributes: A,
+  ) => readonly (Node | null)[];
+}
+
+/** Adds a node of one operation to the graph. */
+export type OpFunction<A> = (inputs: readonly Node[], attributes: A) => Node;
+
+let nextId = 0;
+
+/** Turns a definition into the function that adds its nodes. */
+export function op<A>(definition: OpDefinition<A>): OpFunction<A> {
+  const erased: Op = {
+    name: definition.name,
+    leaf: definition.leaf,
+    view: definition.view,
+    inPlace: definition.inPlace,
+    run: (node, context) => definition.run(node, node.attributes as A, context),
+    backward: (node, gradient, needs) => {
+      if (definition.backward === undefined) {
+        throw new TypeError(`Cannot differentiate ${definition.name}: it has no backward rule`);
+      }
+      return definition.backward(node, gradient, needs, node.attributes as A);
+    },
+  };
+  return (inputs, attributes) => ({
+    id: nextId++,
+    op: erased,
+    inputs,
+    attributes,
+    shape: definition.shape(inputs, attributes),
+    dtype: definition.dtype?.(inputs, attributes) ?? "f32",
+  });
+}
+
+/** The node whose memory a node uses: itself, or what it is a view or update of. */
+export function storage(node: Node): Node {
+  let at = node;
+  while (at.op.view || at.op.inPlace) at = at.inputs[0];
+  return at;
+}
+
+/** Bytes of a node under some sizes (all element types have four). */
+export function byteLength(node: Node, sizes: Sizes): number {
+  return elements(bindShape(node.shape, sizes)) * 4;
+}
+
+/** Every node that the roots rest on, in order of execution. */
+export function topological(roots: readonly Node[]): Node[] {
+  const seen = new Set<Node>();
+  const stack = [...roots];
+  while (stack.length > 0) {
+    const node = stack.pop()!;
+    if (seen.has(node)) continue;
+    seen.add(node);
+    stack.push(...node.inputs);
+  }
+  return [...seen].sort((a, b) => a.id - b.id);
+}

@@ -1,0 +1,168 @@
+/**
+ * Elementwise operations with broadcasting.
+ *
+ * Shapes are aligned at their last axis; an axis of size 1 is repeated.
+ *
+ * @module
+ */
+
+import { elementwise as elementwiseKernel, OPERANDS } from "../../kernels/elementwise.ts";
+import { type Node, op, type OpFunction } from "../graph/node.ts";
+import {
+  bindShape,
+  elements,
+  formatShape,
+  sameDim,
+  sameShape,
+  type Shape,
+} from "../graph/shape.ts";
+import { sumTo } from "./sum.ts";
+
+interface Map {
+  /** Constants `p.c0`, …. */
+  readonly constants: readonly number[];
+  /** Output shape where it is larger than the inputs'. */
+  readonly to?: Shape;
+}
+
+/** The shape that inputs broadcast to. @throws TypeError where they do not fit. */
+export function broadcastShape(name: string, shapes: readonly Shape[]): Shape {
+  const rank = Math.max(...shapes.map((shape) => shape.length));
+  return Array.from({ length: rank }, (_, axis) => {
+    const dims = shapes.map((shape) => shape[axis - rank + shape.length] ?? 1)
+      .filter((dim) => dim !== 1);
+    const [first = 1] = dims;
+    if (!dims.every((dim) => sameDim(dim, first))) {
+      throw new TypeError(
+        `Cannot ${name} ${shapes.map(formatShape).join(" and ")}: axis ${axis} differs`,
+      );
+    }
+    return first;
+  });
+}
+
+/**
+ * Index terms of an input inside the output's flat index: neighbouring axes that the input has
+ * (or lacks) together are one term.
+ */
+function indexTerms(shape: readonly number[], out: readonly number[]) {
+  const padded = [...new Array(out.length - shape.length).fill(1), ...shape];
+  const terms: { div: number; mod: number; stride: number }[] = [];
+  let div = 1;
+  let stride = 1;
+  for (let axis = out.length - 1; axis >= 0; axis--) {
+    const present = padded[axis] === out[axis];
+    if (present && out[axis] > 1) {
+      const last = terms[terms.length - 1];
+      if (last !== undefined && last.div * last.mod === div) last.mod *= out[axis];
+      else terms.push({ div, mod: out[axis], stride });
+      stride *= out[axis];
+    }
+    div *= out[axis];
+  }
+  return terms;
+}
+
+/**
+ * Defines an elementwise operation.
+ *
+ * @param expression WGSL over a, b, c, d (the inputs) and p.c0, p.c1, … (the constants).
+ * @param partials For each input, its gradient from the inputs, the output and the output's
+ *   gradient, before it is summed over broadcast axes; null where it has none.
+ */
+export function defineElementwise(
+  name: string,
+  expression: string,
+  partials?: readonly (
+    | ((
+      inputs: readonly Node[],
+      g: Node,
+      y: Node,
+      constants: readonly number[],
+    ) => Node)
+    | null
+  )[],
+): OpFunction<Map> {
+  return op<Map>({
+    name,
+    shape: (inputs, { to }) => {
+      const shapes = inputs.map((input) => input.shape);
+      return broadcastShape(name, to === undefined ? shapes : [...shapes, to]);
+    },
+    run: (y, { constants }, { shape, sizes }) => {
+      const out = bindShape(y.shape, sizes);
+      const params: Record<string, number> = { n: elements(out) };
+      const terms = y.inputs.map((input, i) => {
+        if (sameShape(input.shape, y.shape)) return -1;
+        const list = indexTerms(shape(input), out);
+        list.forEach(({ div, mod, stride }, t) => {
+          params[`${OPERANDS[i]}${t}_div`] = div;
+          params[`${OPERANDS[i]}${t}_mod`] = mod;
+          params[`${OPERANDS[i]}${t}_stride`] = stride;
+        });
+        return list.length;
+      });
+      constants.forEach((value, i) => params[`c${i}`] = value);
+      const bind = Object.fromEntries(y.inputs.map((x, i) => [`x_${OPERANDS[i]}`, x]));
+      return [{
+        kernel: elementwiseKernel(name, expression, terms, constants.length),
+        bind: { ...bind, y },
+        params,
+      }];
+    },
+    backward: partials === undefined
+      ? undefined
+      : (y, g, needs, { constants }) =>
+        y.inputs.map((input, i) => {
+          const partial = partials[i];
+          return needs[i] && partial !== null
+            ? sumTo(partial(y.inputs, g, y, constants), input.shape)
+            : null;
+        }),
+  });
+}
+
+const NONE: Map = { constants: [] };
+
+const addOp = defineElementwise("add", "a + b", [(_, g) => g, (_, g) => g]);
+const subtractOp = defineElementwise("subtract", "a - b", [(_, g) => g, (_, g) => scale(g, -1)]);
+const multiplyOp = defineElementwise("multiply", "a * b", [
+  ([, b], g) => multiply(g, b),
+  ([a], g) => multiply(g, a),
+]);
+const divideOp = defineElementwise("divide", "a / b", [
+  ([, b], g) => divide(g, b),
+  ([, b], g, y) => scale(divide(multiply(g, y), b), -1),
+]);
+const scaleOp = defineElementwise("scale", "a * p.c0", [(_, g, __, [c]) => scale(g, c)]);
+const copyOp = defineElementwise("broadcast", "a", [(_, g) => g]);
+
+/** a + b. */
+export function add(a: Node, b: Node): Node {
+  return addOp([a, b], NONE);
+}
+
+/** a − b. */
+export function subtract(a: Node, b: Node): Node {
+  return subtractOp([a, b], NONE);
+}
+
+/** a ∘ b. */
+export function multiply(a: Node, b: Node): Node {
+  return multiplyOp([a, b], NONE);
+}
+
+/** a / b. */
+export function divide(a: Node, b: Node): Node {
+  return divideOp([a, b], NONE);
+}
+
+/** x · factor. */
+export function scale(x: Node, factor: number): Node {
+  return scaleOp([x], { constants: [factor] });
+}
+
+/** `x` repeated along axes of size 1, and along new leading axes. */
+export function broadcastTo(x: Node, shape: Shape): Node {
+  return sameShape(x.shape, shape) ? x : copyOp([x], { constants: [], to: shape });
+}

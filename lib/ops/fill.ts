@@ -1,0 +1,17 @@
+import { fillKernel } from "../../kernels/fill.ts";
+import { type Node, op } from "../graph/node.ts";
+import { elements, type Shape } from "../graph/shape.ts";
+
+const fillOp = op<{ shape: Shape; value: number }>({
+  name: "fill",
+  shape: (_, { shape }) => shape,
+  run: (y, { value }, { shape }) => [
+    { kernel: fillKernel, bind: { y }, params: { n: elements(shape(y)), value } },
+  ],
+  backward: () => [],
+});
+
+/** A tensor of one value. */
+export function fill(shape: Shape, value: number): Node {
+  return fillOp([], { shape, value });
+}
