@@ -1,0 +1,32 @@
+import config from "../../deno.json" with { type: "json" };
+import type { AdapterRecord } from "./run_cell.ts";
+
+/** What a run was made by and what it was allowed; the same for the same machine and command. */
+export interface Environment {
+  /** Version of this package. */
+  package: string;
+  deno: string;
+  v8: string;
+  adapter: AdapterRecord | null;
+  /**
+   * For each kind of permission: all of it, or limited (nothing, or only what was named: Deno
+   * answers for a given path or name, and does not list them).
+   */
+  permissions: Record<string, "all" | "limited">;
+}
+
+const kinds = ["read", "write", "net", "env", "run", "ffi", "sys", "import"] as const;
+
+/** Describes the running process. */
+export function environment(adapter: AdapterRecord | null): Environment {
+  return {
+    package: config.version,
+    deno: Deno.version.deno,
+    v8: Deno.version.v8,
+    adapter,
+    permissions: Object.fromEntries(kinds.map((name) => {
+      const { state, partial } = Deno.permissions.querySync({ name });
+      return [name, state === "granted" && !partial ? "all" : "limited"];
+    })),
+  };
+}

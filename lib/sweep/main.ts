@@ -1,0 +1,142 @@
+import { discardUnfinishedWrites } from "../formats/atomic.ts";
+import { cellId } from "./cell.ts";
+import { environment } from "./environment.ts";
+import type { Experiment, ResolvedExperiment } from "./experiment.ts";
+import { experimentFromArgs, usage } from "./flags.ts";
+import { methodInfo, type MethodRegistry } from "./method_spec.ts";
+import { standardReporter } from "./progress.ts";
+import type { PreparedSweep } from "./run_cell.ts";
+import { isDone, openOut } from "./run_folder.ts";
+import { runFolder, runSweep } from "./runner.ts";
+import { writeTable } from "./table.ts";
+
+/** What a sweep is built from. */
+export interface SweepParts {
+  methods: MethodRegistry;
+  /** Loads base and data, and resolves the cells. */
+  prepare(experiment: ResolvedExperiment): Promise<PreparedSweep>;
+}
+
+/** A person or a scheduler asked the sweep to stop. */
+export class Interrupted extends Error {
+  override name = "Interrupted";
+}
+
+/** Time that a running cell is given to stop by itself, milliseconds. */
+const GRACE = 5000;
+
+/**
+ * Runs a sweep from a command line and ends the process: 0 when every cell has a result, 1 when one
+ * failed or the input was refused, 130 when interrupted.
+ *
+ * @param experiment What is run without arguments
+ * @param args The command line's words
+ */
+export async function main(
+  experiment: Experiment,
+  args: readonly string[],
+  parts: SweepParts,
+): Promise<never> {
+  const controller = new AbortController();
+  const leave = (): never => {
+    discardUnfinishedWrites();
+    Deno.exit(130);
+  };
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(name, () => {
+      if (controller.signal.aborted) leave(); // Asked twice: at once.
+      controller.abort(new Interrupted(name));
+      setTimeout(leave, 2 * GRACE);
+    });
+  }
+  const code = await sweepMain(experiment, args, parts, controller.signal);
+  discardUnfinishedWrites();
+  Deno.exit(code);
+}
+
+/**
+ * {@linkcode main} without ending the process.
+ *
+ * @param signal Stops the sweep, with an {@linkcode Interrupted} as its reason
+ * @returns The exit code
+ */
+export async function sweepMain(
+  experiment: Experiment,
+  args: readonly string[],
+  parts: SweepParts,
+  signal: AbortSignal,
+): Promise<number> {
+  let where = "";
+  let prepared: PreparedSweep | null = null;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let settled = false;
+  const stopped = Promise.withResolvers<never>();
+  const onAbort = (): void => {
+    // Preparing has nothing to bring to an end; a running cell stops at its next step.
+    timer = setTimeout(() => stopped.reject(signal.reason), prepared === null ? 0 : GRACE);
+  };
+  signal.addEventListener("abort", onAbort);
+  const work = async (): Promise<number> => {
+    const resolved = await experimentFromArgs(args, experiment, parts.methods);
+    if (resolved === null) {
+      console.log(usage);
+      return 0;
+    }
+    const { out } = resolved;
+    where = out;
+    await openOut(out);
+    signal.throwIfAborted();
+    prepared = await parts.prepare(resolved);
+    signal.throwIfAborted();
+    return await runPrepared(prepared, out, parts.methods, signal);
+  };
+  try {
+    return await Promise.race([work().finally(() => settled = true), stopped.promise]);
+  } catch (error) {
+    if (!signal.aborted) {
+      console.error(`error: ${error instanceof Error ? error.message : error}`);
+      return 1;
+    }
+    const cells = (prepared as PreparedSweep | null)?.cells ?? [];
+    const done = await Promise.all(cells.map((cell) => isDone(runFolder(where, cell))));
+    const kept = cells.length === 0
+      ? "no cell was begun"
+      : `${done.filter(Boolean).length} of ${cells.length} cells are done and kept in ${where}`;
+    const by = signal.reason instanceof Interrupted ? ` by ${signal.reason.message}` : "";
+    console.error(`Interrupted${by}: ${kept}; the same command does what is missing`);
+    return 130;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
+    // What still runs would trip over a device that is gone; the process ends soon.
+    if (settled) (prepared as PreparedSweep | null)?.close();
+  }
+}
+
+async function runPrepared(
+  { cells, runCell, adapter, notes }: PreparedSweep,
+  out: string,
+  methods: MethodRegistry,
+  signal: AbortSignal,
+): Promise<number> {
+  for (const note of notes ?? []) console.log(note);
+  const summary = await runSweep(cells, runCell, {
+    out,
+    label: ({ name, options }) => methodInfo(name, methods).label(options),
+    environment: environment(adapter ?? null),
+    reporter: standardReporter(),
+    signal,
+  });
+  if (summary.skipped > 0) {
+    console.log(`${summary.skipped} of ${cells.length} cells were done before, in ${out}`);
+  }
+  console.log(`\n${await writeTable(out, cells.map(cellId))}`);
+  console.log(`\nTables: ${out}/table.csv, ${out}/table.md`);
+  if (summary.failed > 0) {
+    console.error(
+      `error: ${summary.failed} of ${cells.length} cells failed; ` +
+        `the same command tries them again`,
+    );
+  }
+  return summary.failed > 0 ? 1 : 0;
+}

@@ -1,0 +1,120 @@
+import { ProgressBar } from "@std/cli/unstable-progress-bar";
+import type { EpochMetrics, StepProgress } from "./run_cell.ts";
+import type { CellPlace, Outcome, SweepReporter } from "./runner.ts";
+
+/** Percent with one decimal, for people. */
+export function percent(share: number): string {
+  return (share * 100).toFixed(1);
+}
+
+/** Seconds as people say them: `12.3 s`, `4m 05s`, `2h 07m`. */
+export function duration(seconds: number): string {
+  if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
+  const two = (value: number): string => String(Math.floor(value)).padStart(2, "0");
+  const whole = Math.round(seconds);
+  if (whole < 3600) return `${Math.floor(whole / 60)}m ${two(whole % 60)}s`;
+  return `${Math.floor(whole / 3600)}h ${two((whole % 3600) / 60)}m`;
+}
+
+/** One line about a cell that has ended; null where there is nothing to tell. */
+export function outcomeLine(place: CellPlace, outcome: Outcome): string | null {
+  const name = `[${place.number}/${place.count}] ${place.approach}, seed ${place.seed}`;
+  switch (outcome.kind) {
+    case "done": {
+      const { best, last, times } = outcome.result;
+      const epochs = last.epoch > 1 ? ` (best epoch ${percent(best.accuracy)} %)` : "";
+      return `${name}: accuracy ${percent(last.accuracy)} %${epochs}, ${duration(times.seconds)}`;
+    }
+    case "failed":
+      return `${name}: failed: ${outcome.message}`;
+    case "skipped":
+    case "interrupted":
+      return null;
+  }
+}
+
+/** The text beside the bar: what is known so far of the running cell. */
+export function statusText(progress: StepProgress | null, epoch: EpochMetrics | null): string {
+  if (progress === null) return "starting";
+  const { epochs, step, steps, loss, stepsPerSecond } = progress;
+  const parts = [`epoch ${progress.epoch}/${epochs}`, `loss ${loss.toFixed(3)}`];
+  if (epoch !== null) parts.push(`acc ${percent(epoch.accuracy)} %`);
+  if (stepsPerSecond > 0) {
+    parts.push(`${stepsPerSecond.toFixed(1)} steps/s`);
+    parts.push(`${duration((steps - step) / stepsPerSecond)} left`);
+  }
+  return parts.join("  ");
+}
+
+/** Tells of every finished cell in one line, and of nothing else. */
+export function quietReporter(print: (line: string) => void): SweepReporter {
+  return {
+    start() {},
+    step() {},
+    epoch() {},
+    end(place, outcome) {
+      const line = outcomeLine(place, outcome);
+      if (line !== null) print(line);
+      return Promise.resolve();
+    },
+  };
+}
+
+/**
+ * Shows the running cell as a progress bar, and finished cells as lines above it.
+ *
+ * @param writable The terminal
+ * @param columns The terminal's width now, in characters
+ */
+export function terminalReporter(
+  writable: WritableStream<Uint8Array>,
+  print: (line: string) => void,
+  columns: () => number,
+): SweepReporter {
+  let bar: ProgressBar | null = null;
+  let progress: StepProgress | null = null;
+  let latest: EpochMetrics | null = null;
+  return {
+    start({ number, count, approach, seed }) {
+      progress = latest = null;
+      bar = new ProgressBar({
+        writable,
+        max: 1,
+        barLength: 20,
+        clear: true,
+        keepOpen: true,
+        // A line longer than the terminal would not be cleared whole.
+        formatter: ({ progressBar }) =>
+          `[${number}/${count}] ${approach}, seed ${seed} [${progressBar}] ${
+            statusText(progress, latest)
+          }`.slice(0, Math.max(columns() - 1, 20)),
+      });
+    },
+    step(now) {
+      progress = now;
+      if (bar !== null) [bar.max, bar.value] = [now.steps, now.step];
+    },
+    epoch(metrics) {
+      latest = metrics;
+    },
+    async end(place, outcome) {
+      await bar?.stop();
+      bar = null;
+      const line = outcomeLine(place, outcome);
+      if (line !== null) print(line);
+    },
+  };
+}
+
+/** The reporter that fits standard output: bars on a terminal, one line a cell elsewhere. */
+export function standardReporter(): SweepReporter {
+  const print = (line: string): void => console.log(line);
+  if (!Deno.stdout.isTerminal()) return quietReporter(print);
+  return terminalReporter(Deno.stdout.writable, print, () => {
+    try {
+      return Deno.consoleSize().columns;
+    } catch {
+      return 80; // A terminal that does not tell its size.
+    }
+  });
+}

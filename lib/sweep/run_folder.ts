@@ -1,0 +1,150 @@
+import { stringify } from "@std/csv/stringify";
+import { createFileExclusive, writeFileAtomic } from "../formats/atomic.ts";
+import { ioReason } from "../formats/io_error.ts";
+import type { Cell } from "./cell.ts";
+import type { Environment } from "./environment.ts";
+import type { CellResult, EpochMetrics } from "./run_cell.ts";
+
+/** What a run's folder says about the run before it starts (`run.json`). */
+export interface RunDescription {
+  id: string;
+  /** How tables name the method. */
+  approach: string;
+  cell: Cell;
+  environment: Environment;
+}
+
+/** What stands in `result.json`: a run is done when, and only when, that file is there. */
+export interface RunResult extends Pick<CellResult, "best" | "last" | "parameters" | "planned"> {
+  id: string;
+  /** Validation examples that the metrics were computed on. */
+  examples: number;
+}
+
+/** What stands in `times.json`, the only file of a run that differs when it is done again. */
+export type RunTimes = CellResult["times"];
+
+/** Everything a table needs to know of a run. */
+export interface Run extends Omit<RunDescription, "environment"> {
+  result: RunResult | null;
+  times: RunTimes | null;
+  /** Why it failed; null where it did not, or has not ended. */
+  error: string | null;
+}
+
+const json = (value: unknown): string => JSON.stringify(value, null, 2) + "\n";
+
+/** Whether a run's result is published. */
+export async function isDone(folder: string): Promise<boolean> {
+  return await readJson(`${folder}/result.json`) !== null;
+}
+
+/**
+ * Makes sure that runs can be written, before anything is computed.
+ *
+ * @throws {Error} When the folder cannot be made or written
+ */
+export async function openOut(out: string): Promise<void> {
+  try {
+    await Deno.mkdir(out, { recursive: true });
+    await Deno.remove(await Deno.makeTempFile({ dir: out, prefix: "." }));
+  } catch (error) {
+    throw new Error(
+      `Cannot write runs to ${out}: ${ioReason(error)}; choose another folder with --out`,
+      { cause: error },
+    );
+  }
+}
+
+/** Makes a run's folder, frees it of what a killed process left, and writes `run.json`. */
+export async function openRun(folder: string, description: RunDescription): Promise<void> {
+  await Deno.mkdir(folder, { recursive: true });
+  for await (const { name } of Deno.readDir(folder)) {
+    if (name.startsWith(".") && name.endsWith(".tmp")) await removeStale(`${folder}/${name}`);
+  }
+  await writeFileAtomic(`${folder}/run.json`, json(description));
+}
+
+/** Writes `metrics.jsonl`: one line for each epoch so far. */
+export async function writeMetrics(
+  folder: string,
+  epochs: readonly EpochMetrics[],
+): Promise<void> {
+  const lines = epochs.map((epoch) => JSON.stringify(epoch) + "\n");
+  await writeFileAtomic(`${folder}/metrics.jsonl`, lines.join(""));
+}
+
+/** Writes the rest of a finished run, `result.json` last; where that is there already, it stays. */
+export async function publishRun(
+  folder: string,
+  { id, cell }: RunDescription,
+  result: CellResult,
+): Promise<void> {
+  const { best, last, parameters, planned, times, predictions } = result;
+  await writeMetrics(folder, result.epochs);
+  await writeFileAtomic(`${folder}/predictions.csv`, predictionsCsv(cell, predictions));
+  await writeFileAtomic(`${folder}/times.json`, json(times));
+  const published: RunResult = {
+    id,
+    examples: predictions.length,
+    best,
+    last,
+    parameters,
+    planned,
+  };
+  await createFileExclusive(`${folder}/result.json`, json(published));
+  await clearError(folder);
+}
+
+/** Writes `error.json`, so that the failure stays visible until the run succeeds. */
+export async function writeError(folder: string, message: string): Promise<void> {
+  await writeFileAtomic(`${folder}/error.json`, json({ message }));
+}
+
+/** Removes the error of an earlier attempt. */
+export async function clearError(folder: string): Promise<void> {
+  await Deno.remove(`${folder}/error.json`).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
+}
+
+/**
+ * Reads a run back from its folder; null where none was started.
+ *
+ * @throws {Error} When a file is there but cannot be read
+ */
+export async function readRun(folder: string): Promise<Run | null> {
+  const description = await readJson<RunDescription>(`${folder}/run.json`);
+  if (description === null) return null;
+  const { id, approach, cell } = description;
+  const result = await readJson<RunResult>(`${folder}/result.json`);
+  const times = result && await readJson<RunTimes>(`${folder}/times.json`);
+  const error = result ? null : await readJson<{ message: string }>(`${folder}/error.json`);
+  return { id, approach, cell, result, times, error: error && error.message };
+}
+
+function predictionsCsv({ task }: Cell, predictions: CellResult["predictions"]): string {
+  const scores = task.labels.map((label) => `score ${label}`);
+  const rows = predictions.map(({ id, label, prediction, scores }) => [
+    id,
+    task.labels[label],
+    task.labels[prediction],
+    ...scores,
+  ]);
+  return stringify([["id", "label", "prediction", ...scores], ...rows]);
+}
+
+async function readJson<T>(path: string): Promise<T | null> {
+  try {
+    return JSON.parse(await Deno.readTextFile(path)) as T;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw new Error(`Cannot read ${path}: ${ioReason(error)}`, { cause: error });
+  }
+}
+
+/** A temporary file that has not changed for a minute belongs to no living writer. */
+async function removeStale(path: string): Promise<void> {
+  const { mtime } = await Deno.stat(path).catch(() => ({ mtime: null }));
+  if (mtime && Date.now() - mtime.getTime() > 60_000) await Deno.remove(path).catch(() => {});
+}

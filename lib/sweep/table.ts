@@ -1,0 +1,171 @@
+import { writeFileAtomic } from "../formats/atomic.ts";
+import { digestJson } from "../formats/digest.ts";
+import type { Cell } from "./cell.ts";
+import { settingFlags } from "./setting_text.ts";
+import { readRun, type Run } from "./run_folder.ts";
+import { tableCsv, tableMarkdown, tableText } from "./table_format.ts";
+
+/** A quantity over the seeds of a row; sd is the sample standard deviation, null for one seed. */
+export interface Quantity {
+  mean: number;
+  sd: number | null;
+}
+
+/** The quantities of a table, in its order of columns. */
+export const quantities = {
+  maxAccuracy: ({ result }: Run) => result?.best.accuracy,
+  lastAccuracy: ({ result }: Run) => result?.last.accuracy,
+  precision: ({ result }: Run) => result?.last.precision,
+  recall: ({ result }: Run) => result?.last.recall,
+  f1: ({ result }: Run) => result?.last.f1,
+  totalParameters: ({ result }: Run) => result?.parameters.total,
+  trainableParameters: ({ result }: Run) => result?.parameters.trainable,
+  trainablePercent: ({ result }: Run) =>
+    result ? (100 * result.parameters.trainable) / result.parameters.total : undefined,
+  msPerStep: ({ times }: Run) => times?.msPerStep,
+  examplesPerSecond: ({ times }: Run) => times?.examplesPerSecond,
+  peakBytes: ({ result }: Run) => result?.planned.peakBytes,
+  seconds: ({ times }: Run) => times?.seconds,
+} as const satisfies Record<string, (run: Run) => number | null | undefined>;
+
+/** Name of a quantity. */
+export type QuantityName = keyof typeof quantities;
+
+/** One approach over its seeds, or one run without a result. */
+export interface TableRow {
+  approach: string;
+  method: string;
+  seeds: number[];
+  /** Ids of the runs it was made from. */
+  runs: string[];
+  /** Null where no run has it. */
+  values: Record<QuantityName, Quantity | null>;
+  /** Why the run has no result; null for a row of results. */
+  error: string | null;
+}
+
+/** A comparison table. */
+export interface Table {
+  rows: TableRow[];
+  /** What a reader must know to read the figures right. */
+  notes: string[];
+}
+
+/**
+ * The table of some runs, in their order. Runs that differ in nothing but the seed share a row;
+ * every run without a result has a row of its own, after its group's.
+ */
+export function buildTable(runs: readonly Run[]): Table {
+  const groups = new Map<string, Run[]>();
+  for (const run of runs) {
+    const { seed: _, ...rest } = run.cell;
+    const key = digestJson({ approach: run.approach, ...rest });
+    groups.set(key, [...groups.get(key) ?? [], run]);
+  }
+  const names = distinctNames([...groups.values()].map(([first]) => first));
+  const rows = [...groups.values()].flatMap((group, index) => {
+    const done = group.filter(({ result }) => result !== null);
+    const others = group.filter(({ result }) => result === null);
+    return [
+      ...(done.length > 0 ? [tableRow(names[index], done, null)] : []),
+      ...others.map((run) => tableRow(names[index], [run], run.error ?? "not finished")),
+    ];
+  });
+  return { rows, notes: tableNotes(runs, rows) };
+}
+
+function tableRow(approach: string, runs: readonly Run[], error: string | null): TableRow {
+  const values = Object.entries(quantities).map(([name, read]) => {
+    const found = runs.map(read).filter((value) => value !== null && value !== undefined);
+    return [name, found.length === 0 ? null : quantity(found)];
+  });
+  return {
+    approach,
+    method: runs[0].cell.method.name,
+    seeds: runs.map(({ cell }) => cell.seed),
+    runs: runs.map(({ id }) => id),
+    values: Object.fromEntries(values),
+    error,
+  };
+}
+
+/** Mean and sample standard deviation (n − 1). */
+export function quantity(values: readonly number[]): Quantity {
+  const n = values.length;
+  const mean = values.reduce((sum, value) => sum + value, 0) / n;
+  if (n < 2) return { mean, sd: null };
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return { mean, sd: Math.sqrt(squares / (n - 1)) };
+}
+
+/** Where several rows would share a name, it is followed by what tells them apart. */
+function distinctNames(runs: readonly Run[]): string[] {
+  return runs.map(({ approach, cell }) => {
+    const same = runs.filter((run) => run.approach === approach);
+    const own = facts(cell);
+    const telling = Object.keys(own).filter((key) =>
+      same.some((run) => facts(run.cell)[key] !== own[key])
+    );
+    return [approach, ...telling.map((key) => `${key} ${own[key]}`)].join(", ");
+  });
+}
+
+function facts({ base, data, task, method, settings }: Cell): Record<string, string> {
+  const shown = Object.entries(settingFlags).map(([flag, key]) => {
+    const value = settings[key];
+    return [flag, typeof value === "number" ? String(+value.toPrecision(3)) : String(value)];
+  });
+  const options = Object.entries(method.options).map(([key, value]) => [key, String(value)]);
+  return {
+    ...Object.fromEntries([...options, ...shown]),
+    base: base.name,
+    data: data.name,
+    examples: String(data.trainSize ?? "all"),
+    prefix: JSON.stringify(task.prefix),
+  };
+}
+
+function tableNotes(runs: readonly Run[], rows: readonly TableRow[]): string[] {
+  const done = runs.filter(({ result }) => result !== null);
+  if (done.length === 0) return [];
+  const notes = [
+    "Max. accuracy is that of the best epoch, chosen on the very examples it is measured on, and " +
+    "so biased upwards; all other metrics are those after the last epoch.",
+  ];
+  const labels = [...new Set(done.map(({ cell }) => cell.task.labels.length))];
+  const positive = [...new Set(done.map(({ cell }) => cell.task.labelWords[1]))];
+  if (labels.length === 1 && labels[0] === 2 && positive.length === 1) {
+    notes.push(`Precision, recall and F1 are those of the class "${positive[0]}".`);
+  } else if (!labels.includes(2)) {
+    notes.push("Precision, recall and F1 are unweighted means over the classes.");
+  }
+  if (rows.some(({ values }) => values.lastAccuracy?.sd != null)) {
+    notes.push("± is the sample standard deviation over the seeds.");
+  }
+  const examples = [...new Set(done.map(({ result }) => result!.examples))];
+  if (examples.length === 1) {
+    const p = quantity(done.map(({ result }) => result!.last.accuracy)).mean;
+    const error = 100 * Math.sqrt(p * (1 - p) / examples[0]);
+    notes.push(
+      `${examples[0]} validation examples: an accuracy near ${(100 * p).toFixed(0)} % has a ` +
+        `standard error of ${error.toFixed(1)} points from the choice of examples alone.`,
+    );
+  }
+  return notes;
+}
+
+/**
+ * Builds the table of some runs from their folders and writes `table.csv` and `table.md`.
+ *
+ * @param out Folder of the runs, receives the tables
+ * @param ids The runs' ids, in the order of the table
+ * @returns The table for a terminal
+ * @throws {Error} When a run's files cannot be read, or a table cannot be written
+ */
+export async function writeTable(out: string, ids: readonly string[]): Promise<string> {
+  const runs = await Promise.all(ids.map((id) => readRun(`${out}/${id}`)));
+  const table = buildTable(runs.filter((run) => run !== null));
+  await writeFileAtomic(`${out}/table.csv`, tableCsv(table));
+  await writeFileAtomic(`${out}/table.md`, tableMarkdown(table));
+  return tableText(table);
+}

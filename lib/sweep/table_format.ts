@@ -1,0 +1,183 @@
+import { stringify } from "@std/csv/stringify";
+import { duration, percent } from "./progress.ts";
+import type { Quantity, QuantityName, Table, TableRow } from "./table.ts";
+
+/** Three tables, one record of columns: how each quantity is headed and written. */
+interface Column {
+  csv: string;
+  /** Heading in Markdown. */
+  long: string;
+  /** Heading on a terminal. */
+  short: string;
+  write(mean: number): string;
+  /** On a terminal, where it is narrower. */
+  writeShort?(mean: number): string;
+  /** Where ± is shown. */
+  spread: "everywhere" | "markdown" | "csv";
+}
+
+const thousands = (value: number): string =>
+  Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, ",");
+const rate = (value: number): string => value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
+const mebibytes = (bytes: number): string => rate(bytes / 2 ** 20);
+const share = (value: number): string =>
+  value < 0.095 && value > 0 ? value.toFixed(3) : value.toFixed(1);
+
+const columns: Record<QuantityName, Column> = {
+  maxAccuracy: {
+    csv: "max_accuracy",
+    long: "max. val. accuracy %",
+    short: "max acc",
+    write: percent,
+    spread: "everywhere",
+  },
+  lastAccuracy: {
+    csv: "last_accuracy",
+    long: "last-epoch accuracy %",
+    short: "last acc",
+    write: percent,
+    spread: "everywhere",
+  },
+  precision: {
+    csv: "precision",
+    long: "precision %",
+    short: "prec",
+    write: percent,
+    spread: "markdown",
+  },
+  recall: { csv: "recall", long: "recall %", short: "rec", write: percent, spread: "markdown" },
+  f1: { csv: "f1", long: "F1 %", short: "F1", write: percent, spread: "markdown" },
+  totalParameters: {
+    csv: "total_parameters",
+    long: "total parameters",
+    short: "params",
+    write: thousands,
+    spread: "csv",
+  },
+  trainableParameters: {
+    csv: "trainable_parameters",
+    long: "trainable parameters",
+    short: "trained",
+    write: thousands,
+    spread: "csv",
+  },
+  trainablePercent: {
+    csv: "trainable_percent",
+    long: "trainable %",
+    short: "%",
+    write: share,
+    spread: "csv",
+  },
+  msPerStep: { csv: "ms_per_step", long: "ms/step", short: "ms/step", write: rate, spread: "csv" },
+  examplesPerSecond: {
+    csv: "examples_per_second",
+    long: "examples/s",
+    short: "ex/s",
+    write: rate,
+    spread: "csv",
+  },
+  peakBytes: {
+    csv: "peak_gpu_bytes",
+    long: "peak GPU bytes",
+    short: "GPU MiB",
+    write: thousands,
+    writeShort: mebibytes,
+    spread: "csv",
+  },
+  seconds: {
+    csv: "seconds",
+    long: "time",
+    short: "time",
+    write: duration,
+    writeShort: (seconds) => duration(seconds).replace(" ", ""),
+    spread: "csv",
+  },
+};
+
+const names = Object.keys(columns) as QuantityName[];
+
+function cellText(value: Quantity | null, column: Column, place: "short" | "markdown"): string {
+  if (value === null) return "–";
+  const { mean, sd } = value;
+  const short = place === "short";
+  const write = short ? column.writeShort ?? column.write : column.write;
+  const shown = column.spread === "everywhere" || (column.spread === "markdown" && !short);
+  if (sd === null || !shown) return write(mean);
+  return `${write(mean)}${short ? "±" : " ± "}${write(sd)}`;
+}
+
+function failures({ rows }: Table): string[] {
+  return rows.filter(({ error }) => error !== null)
+    .map(({ approach, seeds, error }) => `${approach}, seed ${seeds}: ${error}`);
+}
+
+const seedText = ({ seeds }: TableRow): string => seeds.join(",");
+
+/** The table as CSV: means and standard deviations as shares, seconds and bytes, unrounded. */
+export function tableCsv({ rows }: Table): string {
+  const head = names.flatMap((name) => [columns[name].csv, `${columns[name].csv}_sd`]);
+  const body = rows.map((row) => [
+    row.approach,
+    row.method,
+    row.seeds.join(" "),
+    ...names.flatMap((name) => [row.values[name]?.mean ?? "", row.values[name]?.sd ?? ""]),
+    row.error ?? "",
+    row.runs.join(" "),
+  ]);
+  return stringify([["approach", "method", "seeds", ...head, "error", "runs"], ...body]);
+}
+
+/** The table as Markdown, with its notes. */
+export function tableMarkdown(table: Table): string {
+  const escape = (text: string): string => text.replaceAll("|", "\\|").replace(/\s+/g, " ");
+  const line = (cells: string[]): string => `| ${cells.join(" | ")} |`;
+  const lines = [
+    line(["approach", ...names.map((name) => columns[name].long), "seed"]),
+    line(["---", ...names.map(() => "---:"), "---"]),
+    ...table.rows.map((row) =>
+      line([
+        escape(row.approach) + (row.error === null ? "" : " (failed)"),
+        ...names.map((name) => cellText(row.values[name], columns[name], "markdown")),
+        seedText(row).replaceAll(",", ", "),
+      ])
+    ),
+  ];
+  const failed = failures(table).map((text) => `- Failed: ${escape(text)}`);
+  const below = [...table.notes.map((note) => `- ${escape(note)}`), ...failed];
+  return [...lines, ...(below.length > 0 ? ["", ...below] : []), ""].join("\n");
+}
+
+/**
+ * The table for a terminal: names to the left, figures to the right.
+ *
+ * @param width Characters that a line may take; only very long numbers make it longer
+ */
+export function tableText(table: Table, width = 120): string {
+  const grid = [
+    ["approach", ...names.map((name) => columns[name].short), "seed"],
+    ...table.rows.map((row) => [
+      row.approach,
+      ...names.map((name) =>
+        row.error === null ? cellText(row.values[name], columns[name], "short") : ""
+      ),
+      seedText(row),
+    ]),
+  ];
+  const widest = (column: number): number => Math.max(...grid.map((row) => row[column].length));
+  const widths = grid[0].map((_, column) => widest(column));
+  const total = (gap: number): number => widths.reduce((sum, w) => sum + w + gap, -gap);
+  const gap = total(2) <= width ? 2 : 1;
+  widths[0] = Math.max(12, widths[0] - Math.max(0, total(gap) - width));
+  const rowText = (row: readonly string[], failed: boolean): string => {
+    const [name, ...rest] = row;
+    const fitted = name.length > widths[0] ? name.slice(0, widths[0] - 1) + "…" : name;
+    const cells = failed
+      ? [`failed, seed ${row[row.length - 1]}`]
+      : rest.map((text, i) => text.padStart(widths[i + 1]));
+    return [fitted.padEnd(widths[0]), ...cells].join(" ".repeat(gap)).trimEnd();
+  };
+  const lines = grid.map((row, i) => rowText(row, i > 0 && table.rows[i - 1].error !== null));
+  const rule = "─".repeat(Math.max(...lines.map((line) => line.length)));
+  const below = [...table.notes, ...failures(table).map((text) => `Failed: ${text}`)];
+  return [lines[0], rule, ...lines.slice(1), rule, ...below].join("\n");
+}
