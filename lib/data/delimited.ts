@@ -104,7 +104,9 @@ async function gunzip(bytes: Uint8Array<ArrayBuffer>, path: string): Promise<Uin
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Uint8Array(await new Response(stream).arrayBuffer());
   } catch (error) {
-    throw new TypeError(`Cannot read ${path}: not a complete gzip file`, { cause: error });
+    throw new TypeError(`Cannot read ${path}: not one complete gzip stream; compress it again`, {
+      cause: error,
+    });
   }
 }
 

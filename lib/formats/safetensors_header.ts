@@ -115,7 +115,7 @@ function checkTensor(name: string, entry: unknown, dataStart: number, file: stri
   if (!isJsonObject(entry)) refuseType(file, `${tensor} must have dtype, shape and data_offsets`);
   const { dtype, shape, data_offsets: offsets } = entry;
   if (typeof dtype !== "string") refuseType(file, `${tensor} has no dtype`);
-  if (/^(F8|F6|F4)/.test(dtype)) {
+  if (!isDtype(dtype) && /^F[468]/.test(dtype)) {
     refuseType(
       file,
       `${tensor} is ${dtype}; float8 and quantised weights are not supported, ` +
