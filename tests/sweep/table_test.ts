@@ -1,0 +1,114 @@
+import { assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
+import { parse } from "@std/csv/parse";
+import { type Cell, cellId } from "../../lib/sweep/cell.ts";
+import type { Run } from "../../lib/sweep/run_folder.ts";
+import { runSweep } from "../../lib/sweep/runner.ts";
+import { buildTable, quantity, writeTable } from "../../lib/sweep/table.ts";
+import { tableCsv, tableMarkdown, tableText } from "../../lib/sweep/table_format.ts";
+import { cells, files, options, registry, runCell, withFolder } from "./fake_sweep.ts";
+
+function run(cell: Cell, accuracy: number | null): Run {
+  const metrics = {
+    epoch: 3,
+    trainLoss: 0.5,
+    evalLoss: 0.6,
+    precision: 0.5,
+    recall: 0.4,
+    f1: 0.44,
+  };
+  return {
+    id: cellId(cell),
+    approach: registry[cell.method.name].label(cell.method.options),
+    cell,
+    result: accuracy === null ? null : {
+      id: cellId(cell),
+      examples: 872,
+      best: { ...metrics, epoch: 2, accuracy: accuracy + 0.01 },
+      last: { ...metrics, accuracy },
+      parameters: { total: 60_801_536, trainable: 294_912 },
+      planned: { peakBytes: 3 << 20, weights: 0, trainable: 0, optimizer: 0, activations: 0 },
+    },
+    times: accuracy === null ? null : { msPerStep: 71.23, examplesPerSecond: 449, seconds: 75 },
+    error: accuracy === null ? "Cannot go on: the pipe | broke" : null,
+  };
+}
+
+Deno.test("buildTable() joins seeds, keeps the order asked for and shows failures", () => {
+  const grid = cells({ methods: "lora full", seeds: [0, 1, 2] });
+  const accuracies = [0.6, 0.62, 0.67, 0.7, null, 0.71];
+  const table = buildTable(grid.map((cell, i) => run(cell, accuracies[i])));
+  assertEquals(
+    table.rows.map(({ approach, seeds, error }) => [approach, seeds, error]),
+    [
+      ["lora rank 8", [0, 1, 2], null],
+      ["full", [0, 2], null],
+      ["full", [1], "Cannot go on: the pipe | broke"],
+    ],
+  );
+  const { mean, sd } = table.rows[0].values.lastAccuracy!;
+  assertAlmostEquals(mean, 0.63, 1e-12);
+  assertAlmostEquals(sd!, Math.sqrt((0.03 ** 2 + 0.01 ** 2 + 0.04 ** 2) / 2), 1e-12);
+  const markdown = tableMarkdown(table);
+  assertStringIncludes(
+    markdown,
+    "| lora rank 8 | 64.0 ± 3.6 | 63.0 ± 3.6 | 50.0 ± 0.0 | 40.0 ± 0.0 | 44.0 ± 0.0 " +
+      "| 60,801,536 | 294,912 | 0.5 | 71.2 | 449 | 3,145,728 | 1m 15s | 0, 1, 2 |",
+  );
+  assertStringIncludes(markdown, "best epoch");
+  assertStringIncludes(markdown, "- Failed: full, seed 1: Cannot go on: the pipe \\| broke");
+  // √(p(1 − p)/872) at the mean of the five accuracies, 0.66.
+  assertStringIncludes(markdown, "872 validation examples: an accuracy near 66 % has a standard");
+  assertStringIncludes(markdown, "error of 1.6 points");
+});
+
+Deno.test("tableText() aligns its figures and fits a terminal", () => {
+  const grid = cells({ methods: "lora full", seeds: [0, 1, 2] });
+  const text = tableText(buildTable(grid.map((cell, i) => run(cell, i === 4 ? null : 0.6))));
+  const [head, rule, first, second, failed] = text.split("\n");
+  for (const line of [head, rule, first, second, failed]) {
+    assertEquals(line.length <= 120, true, `${line.length} characters: ${line}`);
+  }
+  assertEquals([head.length, second.length <= head.length], [first.length, true]);
+  assertStringIncludes(first, "61.0±0.0");
+  assertStringIncludes(failed, "failed, seed 1");
+});
+
+Deno.test("tableCsv() holds unrounded figures", () => {
+  const grid = cells({ methods: "lora", seeds: [0, 1] });
+  const csv = tableCsv(buildTable([run(grid[0], 0.61), run(grid[1], 0.64)]));
+  const [row] = parse(csv, { skipFirstRow: true });
+  assertEquals(row.approach, "lora rank 8");
+  assertEquals(Number(row.last_accuracy), 0.625);
+  assertAlmostEquals(Number(row.last_accuracy_sd), 0.03 / Math.SQRT2, 1e-12);
+  assertEquals([row.peak_gpu_bytes, row.seeds, row.error], ["3145728", "0 1", ""]);
+  assertAlmostEquals(Number(row.trainable_percent), 100 * 294_912 / 60_801_536, 1e-12);
+});
+
+Deno.test("buildTable() tells rows of the same name apart by what differs", () => {
+  const grid = cells({ methods: "full lora", axes: { learningRate: [0.001, 0.01] } });
+  const names = buildTable(grid.map((cell) => run(cell, 0.5))).rows.map((row) => row.approach);
+  assertEquals(names, [
+    "full, lr 0.001",
+    "full, lr 0.01",
+    "lora rank 8, lr 0.001",
+    "lora rank 8, lr 0.01",
+  ]);
+});
+
+Deno.test("quantity() of one value has no deviation", () => {
+  assertEquals(quantity([2]), { mean: 2, sd: null });
+  assertEquals(quantity([1, 3]), { mean: 2, sd: Math.SQRT2 });
+});
+
+Deno.test("writeTable() depends on the folders alone", () =>
+  withFolder(async (folder) => {
+    const grid = cells({ methods: "zero_shot full:lr=0.5", seeds: [0, 1] });
+    await runSweep(grid, runCell, options(folder));
+    const text = await writeTable(folder, grid.map(cellId));
+    const first = await files(folder);
+    assertEquals(await writeTable(folder, grid.map(cellId)), text);
+    assertEquals(await files(folder), first);
+    assertEquals(first["table.md"].split("\n").filter((line) => line.startsWith("| ")).length, 4);
+    const zeroShot = text.split("\n").find((line) => line.startsWith("zero_shot"));
+    assertStringIncludes(zeroShot!, "–"); // No steps, so no time for one.
+  }));
