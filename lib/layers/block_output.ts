@@ -1,0 +1,32 @@
+import type { Node } from "../graph/node.ts";
+import { add } from "../ops/elementwise.ts";
+import type { Scope } from "./scope.ts";
+import type { BlockSite, Context } from "./site.ts";
+
+/** The place where a block's output joins the residual stream, and the site it is. */
+export class BlockOutput {
+  readonly site: BlockSite;
+
+  /** Declares the site. */
+  constructor(scope: Scope, kind: BlockSite["kind"], path: string, width: number) {
+    this.site = { kind, path, width, transforms: [] };
+    scope.sites.push(this.site);
+  }
+
+  /** residual + (transformed) output, both [B, T, width]. */
+  join(output: Node, residual: Node, context: Context): Node {
+    const changed = this.site.transforms.reduce(
+      (y, transform) => transform(y, residual, context),
+      output,
+    );
+    return add(residual, dropped(changed, context, this.site.path));
+  }
+}
+
+/** Dropout inside the frozen base, where the run asks for it. */
+export function dropped(x: Node, context: Context, site: string): Node {
+  const probability = context.frozenDropout ?? 0;
+  return context.dropout === undefined || probability === 0
+    ? x
+    : context.dropout(x, probability, `${site}.dropout`);
+}

@@ -1,0 +1,62 @@
+/**
+ * What a model is made of: its parameters, and the sites that methods attach to.
+ *
+ * @module
+ */
+
+import { variable } from "../graph/leaves.ts";
+import type { Node } from "../graph/node.ts";
+import { elements } from "../graph/shape.ts";
+import type { Site } from "./site.ts";
+
+/** How a parameter starts where no file gives its values. */
+export type Initializer =
+  | { readonly kind: "zeros" | "ones" }
+  | { readonly kind: "normal"; readonly deviation: number }
+  | { readonly kind: "uniform"; readonly bound: number }
+  /** A copy of rows of another parameter, from `start` (wrapping around). */
+  | { readonly kind: "rows"; readonly parameter: string; readonly start: number };
+
+/** One parameter: Hugging Face's name, numeric shape, its variable, and its initial values. */
+export interface Parameter {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly node: Node;
+  readonly initializer: Initializer;
+}
+
+/** Collects parameters and sites while a model is built. */
+export class Scope {
+  readonly parameters = new Map<string, Parameter>();
+  readonly sites: Site[] = [];
+
+  /**
+   * Declares a parameter.
+   *
+   * @param role `weight` for a base, `trainable` for what a method adds.
+   * @throws TypeError if the name is taken.
+   */
+  parameter(
+    name: string,
+    shape: readonly number[],
+    initializer: Initializer,
+    role: "weight" | "trainable" = "weight",
+  ): Node {
+    if (this.parameters.has(name)) throw new TypeError(`Cannot declare parameter ${name} twice`);
+    const node = variable(name, shape, role);
+    this.parameters.set(name, { name, shape, node, initializer });
+    return node;
+  }
+
+  /** The parameters of these names, or all. */
+  select(matches: (name: string) => boolean = () => true): Parameter[] {
+    return [...this.parameters.values()].filter(({ name }) => matches(name));
+  }
+}
+
+/** Number of scalars in some parameters. */
+export function countParameters(parameters: Iterable<Parameter>): number {
+  let total = 0;
+  for (const { shape } of parameters) total += elements(shape);
+  return total;
+}

@@ -1,0 +1,43 @@
+/**
+ * The model families, by the `model_type` of a `config.json`.
+ *
+ * @module
+ */
+
+import type { RawConfig } from "./config.ts";
+import { llama, llamaConfig } from "./llama.ts";
+import type { Model } from "./model.ts";
+import { t5, t5Config } from "./t5.ts";
+
+/** A model for a task: classification into some classes, or text-to-text where the family has it. */
+export type Build = (config: RawConfig, task: ModelTask) => Model;
+
+/** What a model is built for. */
+export interface ModelTask {
+  readonly classes: number;
+  /** Whether to classify by a head where the family could do it text-to-text. */
+  readonly head: boolean;
+}
+
+/** Every family. */
+export const families: Readonly<Record<string, Build>> = {
+  llama: (config, { classes }) => llama(llamaConfig(config), classes),
+  t5: (config, { classes, head }) => t5(t5Config(config), head ? classes : null),
+};
+
+/**
+ * Builds the model that a `config.json` describes.
+ *
+ * @throws TypeError if its `model_type` is unknown, or a field does not fit.
+ */
+export function buildModel(config: RawConfig, task: ModelTask): Model {
+  const family = String(config.model_type);
+  if (!Object.hasOwn(families, family)) {
+    throw new TypeError(
+      `Cannot build model: model_type ${
+        JSON.stringify(config.model_type)
+      } is not supported; found ${Object.keys(families).join(", ")}`,
+    );
+  }
+  return families[family](config, task);
+}

@@ -1,0 +1,187 @@
+/**
+ * A classification task on a model: its inputs, its loss, its scores.
+ *
+ * A text-to-text model answers with the label's word; any other classifies by its head. Both give
+ * scores [B, classes], of which the largest is the prediction.
+ *
+ * @module
+ */
+
+import type { Values } from "../gpu/session.ts";
+import { input } from "../graph/leaves.ts";
+import type { Node } from "../graph/node.ts";
+import { symbol } from "../graph/shape.ts";
+import type { Context } from "../layers/site.ts";
+import type { Model, ModelInputs } from "../models/model.ts";
+import { crossEntropy } from "../ops/cross_entropy.ts";
+import { multiply } from "../ops/elementwise.ts";
+import { sum } from "../ops/sum.ts";
+import { reshape } from "../ops/reshape.ts";
+
+/** Cross-entropy passes over this label. */
+export const IGNORED = -100;
+
+/** An example as token ids. */
+export interface Encoded {
+  readonly ids: readonly number[];
+  /** Class, counted from 0. */
+  readonly label: number;
+}
+
+/** Rows of one batch; missing rows are padding. */
+export interface Rows {
+  readonly examples: readonly Encoded[];
+  /** Place of each example in its split, for counters. */
+  readonly indices: readonly number[];
+  /** Rows of the program, at least as many. */
+  readonly size: number;
+  /** Padded length. */
+  readonly length: number;
+}
+
+/** A task's graphs and what fills their inputs. */
+export interface Task {
+  /** Mean cross-entropy over the labels of the whole batch, shape [1]. */
+  readonly loss: (context: Context) => Node;
+  /** Scores of the classes, [B, classes], without dropout. */
+  readonly scores: () => Node;
+  /**
+   * Inputs of a training program.
+   *
+   * @param labels Labels of the whole batch, over which the loss is a mean; those of `rows`
+   *   unless it is one of several micro-batches.
+   */
+  readonly trainingInputs: (rows: Rows, labels?: number) => Record<string, Values>;
+  /** Inputs of a scoring program. */
+  readonly scoringInputs: (rows: Rows) => Record<string, Values>;
+}
+
+/** How the classes are told apart by a text-to-text model. */
+export interface LabelWords {
+  /** Token ids of each class's word, without special tokens. */
+  readonly ids: readonly (readonly number[])[];
+  readonly words: readonly string[];
+}
+
+/**
+ * Names of the inputs: `ids` u32 [B, T], `mask` f32 [B, T], `examples` u32 [B] (places in the
+ * split), `inverse_count` f32 [1]; `last` u32 [B]; `decoder_ids` u32 [B, D]; `labels` i32 [B] or
+ * [B, D]; `candidates` u32 [classes].
+ */
+const [B, T] = [symbol("B"), symbol("T")];
+
+/** The input of example places, which dropout counts by. */
+export function exampleInput(): Node {
+  return input("examples", [B], "u32");
+}
+
+/** Makes the task that a model is built for. */
+export function makeTask(model: Model, padId: number, labelWords: LabelWords | null): Task {
+  return model.textToText === undefined
+    ? headTask(model, padId)
+    : wordTask(model, padId, labelWords!);
+}
+
+function meanLoss(logits: Node, labels: Node): Node {
+  const losses = crossEntropy(logits, labels);
+  const total = reshape(sum(losses, 0, losses.shape.length), [1]);
+  return multiply(total, input("inverse_count", [1], "f32"));
+}
+
+function headTask(model: Model, padId: number): Task {
+  const inputs: ModelInputs = {
+    ids: input("ids", [B, T], "u32"),
+    mask: input("mask", [B, T], "f32"),
+    last: input("last", [B], "u32"),
+  };
+  const common = (rows: Rows) => ({
+    ...tokens(rows, padId),
+    last: fillRows(rows, 0, ({ ids }) => ids.length - 1, Uint32Array),
+  });
+  return {
+    loss: (context) => meanLoss(model.classify!(inputs, context), input("labels", [B], "i32")),
+    scores: () => model.classify!(inputs, {}),
+    trainingInputs: (rows, labels = rows.examples.length) => ({
+      ...common(rows),
+      labels: fillRows(rows, IGNORED, ({ label }) => label, Int32Array),
+      inverse_count: Float32Array.of(1 / labels),
+    }),
+    scoringInputs: common,
+  };
+}
+
+function wordTask(model: Model, padId: number, { ids: words, words: names }: LabelWords): Task {
+  const { startId, eosId, logits, score } = model.textToText!;
+  const first = words.map(([id]) => id);
+  if (words.some((ids) => ids.length === 0) || new Set(first).size < first.length) {
+    throw new RangeError(
+      `Cannot tell the label words ${names.join(", ")} apart by their first token (${
+        first.join(", ")
+      }); give other --label-words`,
+    );
+  }
+  const targets = words.map((ids) => [...ids, eosId]);
+  const D = Math.max(...targets.map((target) => target.length));
+  const inputs = { ids: input("ids", [B, T], "u32"), mask: input("mask", [B, T], "f32") };
+  return {
+    loss: (context) => {
+      const decoderIds = input("decoder_ids", [B, D], "u32");
+      return meanLoss(logits({ ...inputs, decoderIds }, context), input("labels", [B, D], "i32"));
+    },
+    scores: () =>
+      score(
+        { ...inputs, decoderIds: input("start_ids", [B, 1], "u32") },
+        input("candidates", [first.length], "u32"),
+        {},
+      ),
+    trainingInputs: (rows, labels) => {
+      const decoderIds = new Uint32Array(rows.size * D).fill(padId);
+      const targetIds = new Int32Array(rows.size * D).fill(IGNORED);
+      let count = 0;
+      rows.examples.forEach(({ label }, row) => {
+        const target = targets[label];
+        targetIds.set(target, row * D);
+        decoderIds.set([startId, ...target.slice(0, -1)], row * D);
+        count += target.length;
+      });
+      return {
+        ...tokens(rows, padId),
+        decoder_ids: decoderIds,
+        labels: targetIds,
+        inverse_count: Float32Array.of(1 / (labels ?? count)),
+      };
+    },
+    scoringInputs: (rows) => ({
+      ...tokens(rows, padId),
+      start_ids: new Uint32Array(rows.size).fill(startId),
+      candidates: Uint32Array.from(first),
+    }),
+  };
+}
+
+/** Padded ids and mask. A padding row keeps one token, so that its attention is defined. */
+function tokens({ examples, indices, size, length }: Rows, padId: number): Record<string, Values> {
+  const ids = new Uint32Array(size * length).fill(padId);
+  const mask = new Float32Array(size * length);
+  for (let row = 0; row < size; row++) {
+    const own = examples[row]?.ids ?? [padId];
+    ids.set(own, row * length);
+    mask.fill(1, row * length, row * length + own.length);
+  }
+  const places = Uint32Array.from({ length: size }, (_, row) => indices[row] ?? 0);
+  return { ids, mask, examples: places };
+}
+
+function fillRows<A extends Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>(
+  { examples, size }: Rows,
+  padding: number,
+  value: (example: Encoded) => number,
+  Kind: new (length: number) => A,
+): A {
+  const values = new Kind(size);
+  for (let row = 0; row < size; row++) {
+    const example = examples[row];
+    values[row] = example === undefined ? padding : value(example);
+  }
+  return values;
+}
