@@ -83,11 +83,16 @@ export function terminalReporter(
         barLength: 20,
         clear: true,
         keepOpen: true,
-        // A line longer than the terminal would not be cleared whole.
-        formatter: ({ progressBar }) =>
-          `[${number}/${count}] ${approach}, seed ${seed} [${progressBar}] ${
-            statusText(progress, latest)
-          }`.slice(0, Math.max(columns() - 1, 20)),
+        formatter: ({ progressBar }) => {
+          const [name, status] = [
+            `[${number}/${count}] ${approach}, seed ${seed}`,
+            statusText(progress, latest),
+          ];
+          // A line longer than the terminal would not be cleared whole; the figures matter most.
+          const whole = `${name} [${progressBar}] ${status}`;
+          const room = Math.max(columns() - 1, 20);
+          return whole.length <= room ? whole : `${name}  ${status}`.slice(0, room);
+        },
       });
     },
     step(now) {
@@ -112,7 +117,7 @@ export function standardReporter(): SweepReporter {
   if (!Deno.stdout.isTerminal()) return quietReporter(print);
   return terminalReporter(Deno.stdout.writable, print, () => {
     try {
-      return Deno.consoleSize().columns;
+      return Deno.consoleSize().columns || 80;
     } catch {
       return 80; // A terminal that does not tell its size.
     }

@@ -179,5 +179,18 @@ export function tableText(table: Table, width = 120): string {
   const lines = grid.map((row, i) => rowText(row, i > 0 && table.rows[i - 1].error !== null));
   const rule = "─".repeat(Math.max(...lines.map((line) => line.length)));
   const below = [...table.notes, ...failures(table).map((text) => `Failed: ${text}`)];
-  return [lines[0], rule, ...lines.slice(1), rule, ...below].join("\n");
+  return [lines[0], rule, ...lines.slice(1), rule, ...below.map((text) => wrap(text, width))]
+    .join("\n");
+}
+
+/** Breaks text at spaces, with what follows indented; a word that is too long stays whole. */
+function wrap(text: string, width: number): string {
+  const lines = [""];
+  for (const word of text.split(/\s+/)) {
+    const line = lines[lines.length - 1];
+    if (line.trim() === "") lines[lines.length - 1] += word;
+    else if (line.length + 1 + word.length <= width) lines[lines.length - 1] += ` ${word}`;
+    else lines.push(`  ${word}`);
+  }
+  return lines.join("\n");
 }

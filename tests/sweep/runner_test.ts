@@ -145,6 +145,21 @@ Deno.test("runSweep() keeps the first of two results for the same cell", () =>
     assertEquals(await Deno.readTextFile(path), "{}");
   }));
 
+Deno.test("runSweep() removes what a killed writer left, but not what may still be written", () =>
+  withFolder(async (folder) => {
+    const [cell] = cells({ methods: "full" });
+    const run = `${folder}/${cellId(cell)}`;
+    await Deno.mkdir(run);
+    for (const name of [".result.json.old.tmp", ".result.json.new.tmp"]) {
+      await Deno.writeTextFile(`${run}/${name}`, '{"half');
+    }
+    const old = new Date(Date.now() - 3_600_000);
+    await Deno.utime(`${run}/.result.json.old.tmp`, old, old);
+    await runSweep([cell], runCell, options(folder));
+    const left = Object.keys(await files(run)).filter((name) => name.endsWith(".tmp"));
+    assertEquals(left, [".result.json.new.tmp"]);
+  }));
+
 Deno.test("openOut() names the folder that cannot be written", () =>
   withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/file`, "");

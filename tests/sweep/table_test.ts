@@ -71,6 +71,9 @@ Deno.test("tableText() aligns its figures and fits a terminal", () => {
   assertEquals([head.length, second.length <= head.length], [first.length, true]);
   assertStringIncludes(first, "61.0±0.0");
   assertStringIncludes(failed, "failed, seed 1");
+  assertEquals(text.split("\n").every((line) => line.length <= 120), true);
+  const narrow = tableText(buildTable(grid.map((cell) => run(cell, 0.6))), 100);
+  assertStringIncludes(narrow.split("\n")[2], "61.0±0.0");
 });
 
 Deno.test("tableCsv() holds unrounded figures", () => {

@@ -1,0 +1,123 @@
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { files, withFolder } from "./fake_sweep.ts";
+
+/** Starts the fake sweep with the permissions of the sweep task, and nothing more. */
+function start(folder: string, pause: number, ...args: string[]): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    cwd: new URL("../../", import.meta.url),
+    args: [
+      ...["run", "-q", "--no-prompt", `--allow-read=.,${folder}`, `--allow-write=${folder}`],
+      ...["tests/sweep/fake_main.ts", String(pause), "--out", `${folder}/runs`, ...args],
+    ],
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+async function end(
+  child: Deno.ChildProcess,
+): Promise<{ code: number; signal: string | null; out: string; err: string }> {
+  const { code, signal, stdout, stderr } = await child.output();
+  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+  return { code, signal, out: text(stdout), err: text(stderr) };
+}
+
+/** Waits until a path exists. */
+async function until(path: RegExp, folder: string): Promise<void> {
+  for (let i = 0; i < 600; i++) {
+    const found = Object.keys(await files(folder).catch(() => ({})));
+    if (found.some((name) => path.test(name))) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`no file like ${path} in ${folder}`);
+}
+
+async function whole(folder: string): Promise<void> {
+  for (const [path, text] of Object.entries(await files(folder))) {
+    assertEquals(path.endsWith(".tmp"), false, path);
+    if (path.endsWith(".json")) JSON.parse(text);
+    if (path.endsWith(".jsonl")) text.trimEnd().split("\n").map((line) => JSON.parse(line));
+  }
+}
+
+Deno.test("main() prints the table and writes it, and does nothing twice", () =>
+  withFolder(async (folder) => {
+    const first = await end(start(folder, 0));
+    assertEquals([first.code, first.err], [0, ""]);
+    const lines = first.out.split("\n");
+    assertMatch(lines[0], /^\[1\/4\] zero_shot, seed 0: accuracy \d+\.\d %, \d+\.\d s$/);
+    assertEquals(lines.filter((line) => line.startsWith("[")).length, 4); // One for each cell.
+    for (const row of ["approach", "zero_shot", "full", "lora rank 1", "lora rank 8"]) {
+      assertEquals(lines.some((line) => line.startsWith(row)), true, row);
+    }
+    const before = await files(folder);
+    const second = await end(start(folder, 0));
+    assertEquals(second.code, 0);
+    assertStringIncludes(second.out, "4 of 4 cells were done before");
+    assertEquals(await files(folder), before);
+  }));
+
+Deno.test("main() says what is wrong and leaves with 1", () =>
+  withFolder(async (folder) => {
+    const cases: [string[], string][] = [
+      [["--rank", "8"], "error: Cannot use option --rank: no such option"],
+      [["--methods", "lora:rank=0"], "error: Cannot use rank 0 of lora: must be at least 1"],
+      [["--base", "missing"], "error: Cannot read missing/config.json"],
+      [["--out", "/nowhere-at-all/runs"], "error: Cannot write runs to /nowhere-at-all/runs"],
+    ];
+    const ends = await Promise.all(cases.map(([args]) => end(start(folder, 0, ...args))));
+    for (const [i, [, message]] of cases.entries()) {
+      assertEquals(ends[i].code, 1);
+      assertStringIncludes(ends[i].err, message);
+      assertEquals(ends[i].err.includes("    at "), false, "no stack");
+    }
+    const failing = await end(start(folder, 0, "--base", "failing"));
+    assertEquals(failing.code, 1);
+    assertStringIncludes(failing.out, "[2/4] full, seed 0: failed: Cannot allocate 9 bytes");
+    assertStringIncludes(failing.out, "[4/4] lora rank 8, seed 0: accuracy");
+    assertStringIncludes(failing.out, "Failed: full, seed 0: Cannot allocate 9 bytes");
+    assertStringIncludes(failing.err, "error: 1 of 4 cells failed");
+  }));
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.test(`main() stops at ${signal} with 130 and goes on where it was`, () =>
+    withFolder(async (folder) => {
+      const child = start(folder, 300);
+      await until(/result\.json$/, folder);
+      child.kill(signal);
+      const stopped = await end(child);
+      assertEquals([stopped.code, stopped.signal], [130, null]);
+      assertMatch(
+        stopped.err,
+        new RegExp(`^Interrupted by ${signal}: [1-3] of 4 cells are done and kept in .*; the same`),
+      );
+      await whole(folder);
+      const rest = await end(start(folder, 0));
+      assertEquals(rest.code, 0);
+      assertMatch(rest.out, /[1-3] of 4 cells were done before/);
+      assertEquals(Object.keys(await files(folder)).length, 4 * 5 + 2);
+    }));
+}
+
+Deno.test("main() stops while it prepares, too", () =>
+  withFolder(async (folder) => {
+    const child = start(folder, 0, "--base", "slow");
+    await until(/preparing$/, folder);
+    child.kill("SIGINT");
+    const stopped = await end(child);
+    assertEquals(stopped.code, 130);
+    assertStringIncludes(stopped.err, "no cell was begun");
+  }));
+
+Deno.test("main() killed at any moment leaves no half-written result", () =>
+  withFolder(async (folder) => {
+    const child = start(folder, 200);
+    await until(/metrics\.jsonl$/, folder);
+    child.kill("SIGKILL");
+    assertEquals((await end(child)).signal, "SIGKILL");
+    for (const [path, text] of Object.entries(await files(folder))) {
+      if (/^runs\/[0-9a-f]+\/[a-z]+\.json$/.test(path)) JSON.parse(text);
+    }
+    const rest = await end(start(folder, 0));
+    assertEquals([rest.code, rest.err], [0, ""]);
+  }));

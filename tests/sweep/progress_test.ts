@@ -1,0 +1,71 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { duration, outcomeLine, statusText, terminalReporter } from "../../lib/sweep/progress.ts";
+
+const place = { number: 2, count: 9, approach: "LoRA, rank 8", seed: 1 };
+const progress = { epoch: 2, epochs: 3, step: 50, steps: 100, loss: 0.51234, stepsPerSecond: 2 };
+const metrics = {
+  epoch: 1,
+  trainLoss: 0.6,
+  evalLoss: 0.6,
+  accuracy: 0.634,
+  precision: 0.6,
+  recall: 0.6,
+  f1: 0.6,
+};
+
+Deno.test("duration() is short", () => {
+  const cases: [number, string][] = [
+    [0, "0.0 s"],
+    [59.94, "59.9 s"],
+    [59.96, "1m 00s"],
+    [245.4, "4m 05s"],
+    [3599.6, "1h 00m"],
+    [7620, "2h 07m"],
+  ];
+  for (const [seconds, text] of cases) assertEquals(duration(seconds), text);
+});
+
+Deno.test("statusText() tells epoch, loss, accuracy, speed and time left", () => {
+  assertEquals(statusText(null, null), "starting");
+  assertEquals(
+    statusText(progress, metrics),
+    "epoch 2/3  loss 0.512  acc 63.4 %  2.0 steps/s  25.0 s left",
+  );
+  assertEquals(statusText({ ...progress, stepsPerSecond: 0 }, null), "epoch 2/3  loss 0.512");
+});
+
+Deno.test("outcomeLine() tells of what was done or failed", () => {
+  const failed = outcomeLine(place, { kind: "failed", message: "Cannot go on" });
+  assertEquals(failed, "[2/9] LoRA, rank 8, seed 1: failed: Cannot go on");
+  assertEquals(outcomeLine(place, { kind: "skipped" }), null);
+  assertEquals(outcomeLine(place, { kind: "interrupted" }), null);
+});
+
+Deno.test("terminalReporter() draws a bar within the terminal's width and clears it", async () => {
+  const written: string[] = [];
+  const printed: string[] = [];
+  let width = 120;
+  const writable = new WritableStream<Uint8Array>({
+    write: (chunk) => void written.push(new TextDecoder().decode(chunk)),
+  });
+  const reporter = terminalReporter(writable, (line) => printed.push(line), () => width);
+  reporter.start(place);
+  reporter.step(progress);
+  reporter.epoch(metrics);
+  await new Promise((resolve) => setTimeout(resolve, 1100)); // Bars are redrawn once a second.
+  await reporter.end(place, { kind: "failed", message: "Cannot go on" });
+  const text = written.join("");
+  assertStringIncludes(text, "[2/9] LoRA, rank 8, seed 1 [--------------------] starting");
+  assertStringIncludes(text, "seed 1 [##########----------] epoch 2/3  loss 0.512  acc 63.4 %");
+  assertEquals(printed, ["[2/9] LoRA, rank 8, seed 1: failed: Cannot go on"]);
+
+  written.length = 0;
+  width = 40;
+  reporter.start({ ...place, number: 3 }); // The stream is free for the next bar.
+  await reporter.end(place, { kind: "interrupted" });
+  assertEquals(printed.length, 1);
+  // Too narrow for a bar, and no line may be longer than the terminal.
+  assertStringIncludes(written.join(""), "[3/9] LoRA, rank 8, seed 1  starting");
+  // deno-lint-ignore no-control-regex
+  for (const line of written.join("").split(/\r\x1b\[K/)) assertEquals(line.length < 40, true);
+});
