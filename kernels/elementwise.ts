@@ -14,14 +14,16 @@ export const OPERANDS = ["a", "b", "c", "d"] as const;
  * @param expression WGSL over the names in {@linkcode OPERANDS} and constants `p.c0`, `p.c1`, ….
  * @param terms For each input, the number of index terms, or -1 where it has the output's shape.
  * @param constants How many constants the expression uses.
+ * @param functions WGSL functions that the expression calls.
  */
 export function elementwise(
   name: string,
   expression: string,
   terms: readonly number[],
   constants: number,
+  functions = "",
 ): Kernel {
-  const key = `${name}|${expression}|${terms}|${constants}`;
+  const key = `${name}|${expression}|${terms}|${constants}|${functions}`;
   const cached = cache.get(key);
   if (cached !== undefined) return cached;
   const used = OPERANDS.slice(0, terms.length);
@@ -43,6 +45,7 @@ export function elementwise(
     params,
     tune: { wg: 64 },
     workgroups: ({ n }, { wg }) => Math.ceil(n / wg),
+    globals: () => functions,
     body: ({ wg }) =>
       `  let i = group * ${wg}u + lane;
   if (i >= p.n) { return; }

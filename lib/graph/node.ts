@@ -72,6 +72,8 @@ export interface Op {
   readonly view?: boolean;
   /** The output is the first input, a variable, updated in place. */
   readonly inPlace?: boolean;
+  /** Whether it has a backward rule. */
+  readonly differentiable: boolean;
   readonly run: (node: Node, context: RunContext) => Dispatch[];
   readonly backward: (
     node: Node,
@@ -111,6 +113,12 @@ export interface OpDefinition<A> {
 export type OpFunction<A> = (inputs: readonly Node[], attributes: A) => Node;
 
 let nextId = 0;
+const defined: Op[] = [];
+
+/** Every operation that the modules loaded so far define. */
+export function operations(): readonly Op[] {
+  return defined;
+}
 
 /** Turns a definition into the function that adds its nodes. */
 export function op<A>(definition: OpDefinition<A>): OpFunction<A> {
@@ -119,6 +127,7 @@ export function op<A>(definition: OpDefinition<A>): OpFunction<A> {
     leaf: definition.leaf,
     view: definition.view,
     inPlace: definition.inPlace,
+    differentiable: definition.backward !== undefined,
     run: (node, context) => definition.run(node, node.attributes as A, context),
     backward: (node, gradient, needs) => {
       if (definition.backward === undefined) {
@@ -127,6 +136,7 @@ export function op<A>(definition: OpDefinition<A>): OpFunction<A> {
       return definition.backward(node, gradient, needs, node.attributes as A);
     },
   };
+  defined.push(erased);
   return (inputs, attributes) => ({
     id: nextId++,
     op: erased,

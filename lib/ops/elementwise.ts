@@ -69,6 +69,7 @@ function indexTerms(shape: readonly number[], out: readonly number[]) {
  * @param expression WGSL over a, b, c, d (the inputs) and p.c0, p.c1, … (the constants).
  * @param partials For each input, its gradient from the inputs, the output and the output's
  *   gradient, before it is summed over broadcast axes; null where it has none.
+ * @param functions WGSL functions that the expression calls.
  */
 export function defineElementwise(
   name: string,
@@ -82,6 +83,7 @@ export function defineElementwise(
     ) => Node)
     | null
   )[],
+  functions?: string,
 ): OpFunction<Map> {
   return op<Map>({
     name,
@@ -105,7 +107,7 @@ export function defineElementwise(
       constants.forEach((value, i) => params[`c${i}`] = value);
       const bind = Object.fromEntries(y.inputs.map((x, i) => [`x_${OPERANDS[i]}`, x]));
       return [{
-        kernel: elementwiseKernel(name, expression, terms, constants.length),
+        kernel: elementwiseKernel(name, expression, terms, constants.length, functions),
         bind: { ...bind, y },
         params,
       }];

@@ -8,7 +8,6 @@ const fillOp = op<{ shape: Shape; value: number }>({
   run: (y, { value }, { shape }) => [
     { kernel: fillKernel, bind: { y }, params: { n: elements(shape(y)), value } },
   ],
-  backward: () => [],
 });
 
 /** A tensor of one value. */
