@@ -1,0 +1,279 @@
+/**
+ * The training loop: programs per bucket, one submit per step, evaluation after every epoch.
+ *
+ * @module
+ */
+
+import { planEpoch, planEvaluation, type PlannedBatch } from "../data/batches.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { Program } from "../gpu/program.ts";
+import { type MemoryPlan, readMapped, Session } from "../gpu/session.ts";
+import { differentiate } from "../graph/differentiate.ts";
+import { variable } from "../graph/leaves.ts";
+import { byteLength, type Node } from "../graph/node.ts";
+import type { Parameter } from "../layers/scope.ts";
+import type { Context } from "../layers/site.ts";
+import type { Model } from "../models/model.ts";
+import { accumulateGradient } from "../ops/accumulate_gradient.ts";
+import { dropout } from "../ops/dropout.ts";
+import { add } from "../ops/elementwise.ts";
+import { fill } from "../ops/fill.ts";
+import { record } from "../ops/record.ts";
+import type { Attached } from "../peft/method.ts";
+import { initialValues, type WeightValues } from "./initialize.ts";
+import { buildUpdate, type Update } from "./optimizer.ts";
+import type { TrainSettings } from "./settings.ts";
+import { type Encoded, exampleInput, type Task } from "./task.ts";
+
+/** Losses kept on the device between two readbacks. */
+const LOSS_CAPACITY = 256;
+
+/** Seconds between two waits for the GPU: often enough for a progress bar, rare enough to be free. */
+const SYNC_SECONDS = 0.5;
+
+/** Everything that one run needs. */
+export interface TrainRun {
+  readonly gpu: Gpu;
+  readonly model: Model;
+  readonly attached: Attached;
+  readonly task: Task;
+  readonly settings: TrainSettings;
+  readonly seed: number;
+  /** Values of the base's parameters; what is missing (a head) is drawn by the seed. */
+  readonly weights: WeightValues;
+  readonly train: readonly Encoded[];
+  readonly validation: readonly Encoded[];
+  readonly signal?: AbortSignal;
+  readonly onSync?: (progress: SyncProgress) => void;
+  /** Called with the validation scores [examples][classes] after every epoch (once, for epoch 0, where nothing trains). */
+  readonly onEpoch?: (epoch: EpochOutcome) => void | Promise<void>;
+}
+
+/** Where a run stands when the host has waited for the device. */
+export interface SyncProgress {
+  readonly epoch: number;
+  readonly step: number;
+  readonly steps: number;
+  readonly loss: number;
+  readonly stepsPerSecond: number;
+}
+
+/** What an epoch led to. */
+export interface EpochOutcome {
+  /** From 1; 0 where nothing trains. */
+  readonly epoch: number;
+  /** Loss of each of the epoch's steps. */
+  readonly losses: readonly number[];
+  /** Scores of each validation example, in order. */
+  readonly scores: readonly (readonly number[])[];
+}
+
+/** What a run leaves besides its epochs. */
+export interface TrainOutcome {
+  readonly memory: MemoryPlan;
+  /** Seconds spent in training steps, waits included, evaluation and compilation not. */
+  readonly trainSeconds: number;
+  readonly steps: number;
+  readonly dispatchesPerStep: number;
+  /** Final values of what trained, by name. */
+  readonly trained: ReadonlyMap<
+    string,
+    { shape: readonly number[]; data: Float32Array<ArrayBuffer> }
+  >;
+}
+
+/** Trains and evaluates; the device's memory of the run is free again when this returns or throws. */
+export async function train(run: TrainRun): Promise<TrainOutcome> {
+  const session = new Session(run.gpu);
+  try {
+    return await trainIn(session, run);
+  } finally {
+    session.destroy();
+  }
+}
+
+async function trainIn(session: Session, run: TrainRun): Promise<TrainOutcome> {
+  const { settings, attached, seed } = run;
+  const lengths = run.train.map(({ ids }) => ids.length);
+  const { batchSize } = settings;
+  const stepsPerEpoch = Math.ceil(run.train.length / batchSize);
+  const epochs = attached.trainable.length === 0 ? 0 : settings.epochs;
+  const steps = stepsPerEpoch * epochs;
+  const plans = Array.from(
+    { length: epochs },
+    (_, epoch) => planEpoch(lengths, { batchSize, seed, epoch }),
+  );
+  const evaluation = planEvaluation(run.validation.map(({ ids }) => ids.length), batchSize);
+
+  // All programs, planned before anything is allocated.
+  const update = steps === 0 ? null : updateOf(attached.trainable, settings, steps);
+  const training = update === null ? null : trainingPrograms(session, run, update, plans.flat());
+  const scores = run.task.scores();
+  const scoring = programs(
+    evaluation,
+    (T) => session.program([scores], { B: batchSize, T }, [scores]),
+  );
+  const updating = update === null ? null : session.program(update.roots, {});
+  await session.build();
+  upload(session, run);
+  for (const [name, values] of update?.initial ?? []) session.upload(name, values);
+  session.upload("seed", Uint32Array.of(seed));
+
+  const evaluate = () => scoreAll(session, run, scoring, scores, evaluation);
+  let trainSeconds = 0;
+  let done = 0;
+  if (training !== null && updating !== null) {
+    for (const [epoch, plan] of plans.entries()) {
+      const losses: number[] = [];
+      let since = performance.now();
+      let synced = done;
+      let interval = 1;
+      for (const [i, batch] of plan.entries()) {
+        const program = training.get(batch.bucketLength)!;
+        session.write(program, run.task.trainingInputs(rowsOf(run.train, batch, batchSize)));
+        session.run([program, updating]);
+        done++;
+        if (done - synced < interval && i + 1 < plan.length) continue;
+        losses.push(...await readLosses(session, synced, done));
+        const seconds = (performance.now() - since) / 1000;
+        const rate = (done - synced) / seconds;
+        trainSeconds += seconds;
+        interval = Math.max(1, Math.min(LOSS_CAPACITY - 1, Math.round(rate * SYNC_SECONDS)));
+        since = performance.now();
+        synced = done;
+        const loss = losses[losses.length - 1];
+        run.onSync?.({ epoch: epoch + 1, step: done, steps, loss, stepsPerSecond: rate });
+        run.signal?.throwIfAborted();
+      }
+      await run.onEpoch?.({ epoch: epoch + 1, losses, scores: await evaluate() });
+      run.signal?.throwIfAborted();
+    }
+  } else {
+    await run.onEpoch?.({ epoch: 0, losses: [], scores: await evaluate() });
+  }
+
+  const values = await session.readVariables(attached.trainable.map(({ name }) => name));
+  const [first] = training?.values() ?? [];
+  return {
+    memory: session.memory(),
+    trainSeconds,
+    steps,
+    dispatchesPerStep: first === undefined ? 0 : first.dispatches + updating!.dispatches,
+    trained: new Map(
+      attached.trainable.map(({ name, shape }) => [name, { shape, data: values.get(name)! }]),
+    ),
+  };
+}
+
+function updateOf(trainable: readonly Parameter[], settings: TrainSettings, steps: number): Update {
+  const prompts = trainable.filter(({ name }) => name === "prompt_embeddings");
+  return buildUpdate({
+    parameters: trainable.map(({ node }) => node),
+    vectors: new Set(prompts.map(({ node }) => node)),
+    steps,
+    schedule: settings.schedule,
+    warmupSteps: settings.warmupSteps,
+    learningRate: settings.learningRate,
+    beta1: settings.betas[0],
+    beta2: settings.betas[1],
+    epsilon: settings.eps,
+    weightDecay: settings.weightDecay,
+    decay: settings.decay,
+    clipNorm: settings.clipNorm,
+    capacity: LOSS_CAPACITY,
+  });
+}
+
+/** Forward and backward, once per bucket, into the update's gradient variables. */
+function trainingPrograms(
+  session: Session,
+  { task, attached, settings }: TrainRun,
+  update: Update,
+  batches: readonly PlannedBatch[],
+): Map<number, Program> {
+  const loss = task.loss(trainingContext(settings, update.step));
+  const seedGradient = fill([1], 1);
+  const wrt = attached.trainable.map(({ node }) => node);
+  const gradients = differentiate(loss, seedGradient, wrt, add);
+  const roots: Node[] = [record(update.losses, update.step, loss)];
+  for (const [parameter, parts] of gradients) {
+    for (const part of parts) {
+      roots.push(accumulateGradient(update.gradients.get(parameter)!, part));
+    }
+  }
+  return programs(batches, (T) => session.program(roots, { B: settings.batchSize, T }));
+}
+
+/** Dropout keyed by the run's seed, its step and the example's place. */
+function trainingContext(settings: TrainSettings, step: Node): Context {
+  const seed = variable("seed", [1], "control", "u32");
+  const examples = exampleInput();
+  return {
+    frozenDropout: settings.frozenDropout,
+    dropout: (x, probability, site) => dropout(x, { probability, site, examples, step, seed }),
+  };
+}
+
+function programs(
+  batches: readonly PlannedBatch[],
+  make: (length: number) => Program,
+): Map<number, Program> {
+  const lengths = [...new Set(batches.map(({ bucketLength }) => bucketLength))];
+  return new Map(lengths.sort((a, b) => a - b).map((length) => [length, make(length)]));
+}
+
+function upload(session: Session, { model, attached, weights, seed }: TrainRun): void {
+  for (const parameter of [...model.scope.select(), ...attached.delta.select()]) {
+    if (!session.has(parameter.name)) continue;
+    const values = weights.get(parameter.name) ?? initialValues(parameter, seed, weights);
+    session.upload(parameter.name, values);
+  }
+}
+
+function rowsOf(split: readonly Encoded[], batch: PlannedBatch, size: number) {
+  const { indices, bucketLength: length } = batch;
+  return { examples: indices.map((i) => split[i]), indices, size, length };
+}
+
+async function readLosses(session: Session, from: number, to: number): Promise<number[]> {
+  const losses = (await session.readVariables(["losses"])).get("losses")!;
+  return Array.from({ length: to - from }, (_, i) => losses[(from + i) % LOSS_CAPACITY]);
+}
+
+/** Scores of every example, [examples][classes]; one readback for all of them. */
+async function scoreAll(
+  session: Session,
+  run: TrainRun,
+  scoring: ReadonlyMap<number, Program>,
+  scores: Node,
+  batches: readonly PlannedBatch[],
+): Promise<number[][]> {
+  const size = run.settings.batchSize;
+  const [program] = scoring.values();
+  const bytes = byteLength(scores, program.sizes);
+  const staging = run.gpu.device.createBuffer({
+    label: "scores",
+    size: bytes * batches.length,
+    usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
+  });
+  try {
+    batches.forEach((batch, i) => {
+      const program = scoring.get(batch.bucketLength)!;
+      session.write(program, run.task.scoringInputs(rowsOf(run.validation, batch, size)));
+      session.run([program], [{ node: scores, to: staging, offset: i * bytes }]);
+    });
+    const flat = await readMapped(staging);
+    run.gpu.check();
+    const classes = bytes / 4 / size;
+    const result: number[][] = new Array(run.validation.length);
+    batches.forEach(({ indices }, i) =>
+      indices.forEach((example, row) => {
+        const at = (i * size + row) * classes;
+        result[example] = [...flat.subarray(at, at + classes)];
+      })
+    );
+    return result;
+  } finally {
+    staging.destroy();
+  }
+}
