@@ -1,0 +1,109 @@
+/**
+ * The update program: clipping by global norm and AdamW on every parameter, then the next step.
+ *
+ * @module
+ */
+
+import type { Values } from "../gpu/session.ts";
+import { variable, variableAttributes } from "../graph/leaves.ts";
+import type { Node } from "../graph/node.ts";
+import { adamw } from "../ops/adamw.ts";
+import { advance } from "../ops/advance.ts";
+import { clipCoefficient, gradNormPartials, partialsVariable } from "../ops/grad_norm.ts";
+import { type ScheduleTable, scheduleTable } from "./schedule.ts";
+
+/** What {@linkcode buildUpdate} needs. */
+export interface UpdateOptions extends ScheduleTable {
+  /** Trainable variables. */
+  readonly parameters: readonly Node[];
+  readonly epsilon: number;
+  readonly weightDecay: number;
+  /** What the decay touches: everything, or neither vectors (biases, norms) nor {@link vectors}. */
+  readonly decay: "matrices" | "all";
+  /** Parameters with rows that are vectors in their own right (prompts), not matrices. */
+  readonly vectors?: ReadonlySet<Node>;
+  /** Largest global gradient norm; null leaves gradients as they are. */
+  readonly clipNorm: number | null;
+  /** Factor on a parameter's learning rate; 1 unless given. */
+  readonly rate?: (parameter: Node) => number;
+  /** Losses that are kept on the device, at least 2 (see `record`); 256 unless given. */
+  readonly capacity?: number;
+}
+
+/** The update program's nodes. */
+export interface Update {
+  /** Roots of the update program, in order. */
+  readonly roots: readonly Node[];
+  /** Gradient variable of each parameter, `<name>.grad`: what backward programs add into. */
+  readonly gradients: ReadonlyMap<Node, Node>;
+  /** Variable `step`, u32 [1]: optimizer steps so far; the update program advances it. */
+  readonly step: Node;
+  /** Variable `losses` [capacity]; backward programs `record` into it. */
+  readonly losses: Node;
+  /** Variable `clip` [3]: coefficient, global norm before clipping, 1 where that was finite. */
+  readonly clip: Node;
+  /** Values to upload before the first step, by name; all other variables start at zero. */
+  readonly initial: ReadonlyMap<string, Values>;
+}
+
+/**
+ * Builds the update program of a run, with all variables that it needs.
+ *
+ * A step whose gradients are not finite leaves parameters and moments as they are and counts.
+ *
+ * @throws RangeError where there is nothing to train, no step, or a name occurs twice.
+ */
+export function buildUpdate(options: UpdateOptions): Update {
+  const { parameters, steps, clipNorm, decay, vectors, rate, capacity = 256 } = options;
+  const names = parameters.map((parameter) => variableAttributes(parameter).name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (parameters.length === 0 || steps < 1 || twice !== undefined) {
+    throw new RangeError(
+      `Cannot build an update of ${parameters.length} parameters over ${steps} steps${
+        twice === undefined ? "" : `: ${twice} occurs twice`
+      }; it takes at least one of each, and each parameter once`,
+    );
+  }
+  const like = (parameter: Node, suffix: string, role: "gradient" | "optimizer") => {
+    const { name, shape } = variableAttributes(parameter);
+    return variable(`${name}.${suffix}`, shape, role);
+  };
+  const gradients = new Map(parameters.map((p) => [p, like(p, "grad", "gradient")]));
+  const step = variable("step", [1], "control", "u32");
+  const schedule = variable("schedule", [steps, 4], "control");
+  const losses = variable("losses", [capacity], "control");
+
+  let partials = partialsVariable(parameters.length);
+  parameters.forEach((parameter, i) => {
+    partials = gradNormPartials(partials, gradients.get(parameter)!, i);
+  });
+  const clip = clipCoefficient(partials, clipNorm);
+  const updated = parameters.map((parameter) => {
+    const matrix = parameter.shape.length > 1 && !vectors?.has(parameter);
+    return adamw({
+      parameter,
+      gradient: gradients.get(parameter)!,
+      first: like(parameter, "first_moment", "optimizer"),
+      second: like(parameter, "second_moment", "optimizer"),
+      schedule,
+      step,
+      clip,
+      beta1: options.beta1,
+      beta2: options.beta2,
+      epsilon: options.epsilon,
+      weightDecay: decay === "all" || matrix ? options.weightDecay : 0,
+      rate: rate?.(parameter),
+    });
+  });
+  return {
+    roots: [...updated, advance(step)],
+    gradients,
+    step,
+    losses,
+    clip,
+    initial: new Map<string, Values>([
+      ["step", new Uint32Array(1)],
+      ["schedule", scheduleTable(options)],
+    ]),
+  };
+}
