@@ -13,6 +13,7 @@ export interface Cell {
   base: { name: string; digest: string };
   /** Digest of the tokenizer's file. */
   tokenizer: { digest: string };
+  /** What it is trained and measured on. */
   data: {
     /** Folder or file name of the data. */
     name: string;
@@ -24,8 +25,10 @@ export interface Cell {
     splits: string;
     /** Whether training examples that also stand in another split were removed. */
     dedupe: boolean;
+    /** Names of the columns read. */
     columns: { text: string; label: string };
   };
+  /** How texts and classes are put to the model. */
   task: {
     /** Put before every text. */
     prefix: string;
@@ -34,10 +37,13 @@ export interface Cell {
     /** The data's own label strings, in class order. */
     labels: readonly string[];
   };
+  /** What is trained. */
   method: MethodSpec;
+  /** How it is trained. */
   settings: TrainSettings;
   /** Draws the training sample, its order, initial values and dropout. */
   seed: number;
+  /** Of weights, arithmetic and optimizer. */
   precision: "f32";
 }
 

@@ -5,8 +5,11 @@ import type { AdapterRecord } from "./run_cell.ts";
 export interface Environment {
   /** Version of this package. */
   package: string;
+  /** Version of Deno. */
   deno: string;
+  /** Version of V8, which computes what the host computes. */
   v8: string;
+  /** What device programs ran on; null where there were none. */
   adapter: AdapterRecord | null;
   /**
    * For each kind of permission: all of it, or limited (nothing, or only what was named: Deno

@@ -39,6 +39,7 @@ export interface Experiment {
 
 /** An experiment whose methods are read and whose every value is checked. */
 export interface ResolvedExperiment extends Experiment {
+  /** The methods, every option resolved. */
   methods: readonly MethodRequest[];
 }
 

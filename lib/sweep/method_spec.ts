@@ -6,13 +6,17 @@ export type MethodOptions = Record<string, number | string | boolean>;
 
 /** A fine-tuning method with every option resolved. */
 export interface MethodSpec {
+  /** Name in the registry. */
   name: string;
+  /** Its own hyper-parameters. */
   options: MethodOptions;
 }
 
 /** What the sweep must know of a method; the registry maps names to these. */
 export interface MethodInfo {
+  /** Name in the registry. */
   name: string;
+  /** Value of each option that is not given. */
   defaults: Readonly<MethodOptions>;
   /** Fills defaults in and validates; throws on an unknown option or a bad value. */
   parse(options: MethodOptions): MethodOptions;
@@ -25,6 +29,7 @@ export type MethodRegistry = Readonly<Record<string, MethodInfo>>;
 
 /** A method together with the training settings that it alone is given. */
 export interface MethodRequest extends MethodSpec {
+  /** What goes before the experiment's settings and axes. */
   settings?: Partial<TrainSettings>;
 }
 

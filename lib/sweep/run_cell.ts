@@ -6,11 +6,15 @@ export interface EpochMetrics {
   epoch: number;
   /** Mean loss of the epoch's training steps; null where nothing was trained. */
   trainLoss: number | null;
+  /** Mean loss over the validation examples. */
   evalLoss: number;
-  /** The four below are shares from 0 to 1. */
+  /** Share from 0 to 1, like the three below. */
   accuracy: number;
+  /** Of class 1, or the mean over more than two classes. */
   precision: number;
+  /** As precision. */
   recall: number;
+  /** As precision. */
   f1: number;
 }
 
@@ -32,7 +36,9 @@ export interface CellResult {
   epochs: readonly EpochMetrics[];
   /** The epoch of highest accuracy, the first of equals. */
   best: EpochMetrics;
+  /** The last epoch. */
   last: EpochMetrics;
+  /** Numbers of parameters, those of base and method together. */
   parameters: { total: number; trainable: number };
   /** Bytes on the device, as planned before the run. */
   planned: {
@@ -42,6 +48,7 @@ export interface CellResult {
     optimizer: number;
     activations: number;
   };
+  /** One for each validation example, in order. */
   predictions: readonly Prediction[];
   /** Rates of the training steps, null where there were none; seconds of the whole cell. */
   times: { msPerStep: number | null; examplesPerSecond: number | null; seconds: number };
@@ -51,6 +58,7 @@ export interface CellResult {
 export interface StepProgress {
   /** Counted from 1. */
   epoch: number;
+  /** Passes over the training examples in all. */
   epochs: number;
   /** Steps done so far, over all epochs. */
   step: number;
@@ -58,6 +66,7 @@ export interface StepProgress {
   steps: number;
   /** Latest loss that was read back. */
   loss: number;
+  /** Measured over the latest steps. */
   stepsPerSecond: number;
 }
 
@@ -65,7 +74,9 @@ export interface StepProgress {
 export interface RunHooks {
   /** The run's folder, which exists: `delta.safetensors` goes here, written atomically. */
   folder: string;
+  /** Called now and then while training. */
   onStep(progress: StepProgress): void;
+  /** Called after each epoch's measurement. */
   onEpoch(metrics: EpochMetrics): void;
   /** The run ends by throwing `signal.reason` soon after this aborts. */
   signal: AbortSignal;
@@ -76,14 +87,19 @@ export type RunCell = (cell: Cell, hooks: RunHooks) => Promise<CellResult>;
 
 /** The adapter that cells run on. */
 export interface AdapterRecord {
+  /** What the driver calls it. */
   name: string;
   /** Digest of the limits the device was requested with. */
   limitsDigest: string;
+  /** What the fixed probe program computes there; see `lib/train/fingerprint.ts`. */
+  probe: string;
 }
 
 /** An experiment with its base and data loaded: the cells, and what runs them. */
 export interface PreparedSweep {
+  /** In the order of the table. */
   cells: readonly Cell[];
+  /** Runs any of them. */
   runCell: RunCell;
   /** Goes into every `run.json`. */
   adapter?: AdapterRecord;

@@ -7,15 +7,19 @@ import type { CellResult, EpochMetrics } from "./run_cell.ts";
 
 /** What a run's folder says about the run before it starts (`run.json`). */
 export interface RunDescription {
+  /** The cell's id and the folder's name. */
   id: string;
   /** How tables name the method. */
   approach: string;
+  /** The whole description. */
   cell: Cell;
+  /** What it was made by. */
   environment: Environment;
 }
 
 /** What stands in `result.json`: a run is done when, and only when, that file is there. */
 export interface RunResult extends Pick<CellResult, "best" | "last" | "parameters" | "planned"> {
+  /** The cell's id. */
   id: string;
   /** Validation examples that the metrics were computed on. */
   examples: number;
@@ -26,7 +30,9 @@ export type RunTimes = CellResult["times"];
 
 /** Everything a table needs to know of a run. */
 export interface Run extends Omit<RunDescription, "environment"> {
+  /** Null where the run is not done. */
   result: RunResult | null;
+  /** Null where the run is not done. */
   times: RunTimes | null;
   /** Why it failed; null where it did not, or has not ended. */
   error: string | null;

@@ -23,16 +23,23 @@ export type Outcome =
 export interface CellPlace {
   /** Counted from 1. */
   number: number;
+  /** Cells of the sweep. */
   count: number;
+  /** The method's name in tables. */
   approach: string;
+  /** The cell's seed. */
   seed: number;
 }
 
 /** Listens to a sweep; see progress.ts for what prints it. */
 export interface SweepReporter {
+  /** Before a cell runs, or is found done. */
   start(place: CellPlace): void;
+  /** Passes on what the cell reports. */
   step(progress: StepProgress): void;
+  /** Passes on what the cell reports. */
   epoch(metrics: EpochMetrics): void;
+  /** After a cell, however it ended. */
   end(place: CellPlace, outcome: Outcome): Promise<void>;
 }
 
@@ -42,8 +49,11 @@ export interface SweepOptions {
   out: string;
   /** Names a method for tables. */
   label(method: MethodSpec): string;
+  /** Goes into every `run.json`. */
   environment: Environment;
+  /** Told of everything that happens. */
   reporter: SweepReporter;
+  /** Stops the sweep. */
   signal: AbortSignal;
 }
 

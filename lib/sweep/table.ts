@@ -7,7 +7,9 @@ import { tableCsv, tableMarkdown, tableText } from "./table_format.ts";
 
 /** A quantity over the seeds of a row; sd is the sample standard deviation, null for one seed. */
 export interface Quantity {
+  /** Arithmetic mean. */
   mean: number;
+  /** In the quantity's own unit. */
   sd: number | null;
 }
 
@@ -33,8 +35,11 @@ export type QuantityName = keyof typeof quantities;
 
 /** One approach over its seeds, or one run without a result. */
 export interface TableRow {
+  /** The method's name, with what tells it from others of that name. */
   approach: string;
+  /** The method's name in the registry. */
   method: string;
+  /** Seeds of the runs, in order. */
   seeds: number[];
   /** Ids of the runs it was made from. */
   runs: string[];
@@ -46,6 +51,7 @@ export interface TableRow {
 
 /** A comparison table. */
 export interface Table {
+  /** In the order asked for. */
   rows: TableRow[];
   /** What a reader must know to read the figures right. */
   notes: string[];
