@@ -42,7 +42,9 @@ export async function loadWeights(
   const known = (name: string) =>
     model.scope.parameters.has(name) ||
     model.spare.some((one) => one.endsWith(".") ? name.startsWith(one) : name === one);
-  problems.push(...source.names().filter((name) => !known(name)).map((name) => `${name} is left over`));
+  problems.push(
+    ...source.names().filter((name) => !known(name)).map((name) => `${name} is left over`),
+  );
   if (problems.length > 0) {
     const shown = problems.slice(0, 8).join("; ");
     const more = problems.length > 8 ? `; and ${problems.length - 8} more` : "";

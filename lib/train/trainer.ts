@@ -8,18 +8,14 @@ import { planEpoch, planEvaluation, type PlannedBatch } from "../data/batches.ts
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { type MemoryPlan, readMapped, Session } from "../gpu/session.ts";
-import { differentiate } from "../graph/differentiate.ts";
 import { variable } from "../graph/leaves.ts";
 import { byteLength, type Node } from "../graph/node.ts";
 import type { Parameter } from "../layers/scope.ts";
 import type { Context } from "../layers/site.ts";
 import type { Model } from "../models/model.ts";
-import { accumulateGradient } from "../ops/accumulate_gradient.ts";
 import { dropout } from "../ops/dropout.ts";
-import { add } from "../ops/elementwise.ts";
-import { fill } from "../ops/fill.ts";
-import { record } from "../ops/record.ts";
 import type { Attached } from "../peft/method.ts";
+import { backwardRoots } from "./backward.ts";
 import { initialValues, type WeightValues } from "./initialize.ts";
 import { buildUpdate, type Update } from "./optimizer.ts";
 import type { TrainSettings } from "./settings.ts";
@@ -187,20 +183,12 @@ function updateOf(trainable: readonly Parameter[], settings: TrainSettings, step
 /** Forward and backward, once per bucket, into the update's gradient variables. */
 function trainingPrograms(
   session: Session,
-  { task, attached, settings }: TrainRun,
+  { task, settings }: TrainRun,
   update: Update,
   batches: readonly PlannedBatch[],
 ): Map<number, Program> {
   const loss = task.loss(trainingContext(settings, update.step));
-  const seedGradient = fill([1], 1);
-  const wrt = attached.trainable.map(({ node }) => node);
-  const gradients = differentiate(loss, seedGradient, wrt, add);
-  const roots: Node[] = [record(update.losses, update.step, loss)];
-  for (const [parameter, parts] of gradients) {
-    for (const part of parts) {
-      roots.push(accumulateGradient(update.gradients.get(parameter)!, part));
-    }
-  }
+  const roots = backwardRoots(loss, update);
   return programs(batches, (T) => session.program(roots, { B: settings.batchSize, T }));
 }
 

@@ -1,0 +1,86 @@
+/**
+ * The base model of a sweep: configuration, weights and tokenizer, from a folder or embedded.
+ *
+ * @module
+ */
+
+import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import { digestJson } from "../formats/digest.ts";
+import { openModelFolder } from "../formats/huggingface.ts";
+import type { RawConfig } from "../models/config.ts";
+import { buildModel } from "../models/index.ts";
+import type { Model } from "../models/model.ts";
+import { loadWeights, type TensorSource } from "../train/load_weights.ts";
+import type { WeightValues } from "../train/initialize.ts";
+
+/** A base, opened. */
+export interface Base {
+  /** Folder name, or `embedded`. */
+  readonly name: string;
+  /** Digest of configuration and weights. */
+  readonly digest: string;
+  readonly tokenizerDigest: string;
+  readonly tokenizer: Tokenizer;
+  /** A fresh model for some task; each run attaches its method to its own. */
+  build(classes: number, head: boolean): Model;
+  /** Values of such a model's parameters; read once and kept. */
+  weights(classes: number, head: boolean): Promise<WeightValues>;
+}
+
+/** The name that stands for the base that comes with the project. */
+export const EMBEDDED = "embedded";
+
+/**
+ * Opens a base.
+ *
+ * @param name A folder as Hugging Face writes it, or `embedded`.
+ * @throws Error, TypeError or RangeError saying what of the folder is missing or does not fit.
+ */
+export async function openBase(name: string): Promise<Base> {
+  if (name === EMBEDDED) return await openEmbeddedBase();
+  const folder = await openModelFolder(name);
+  if (!folder.hasTokenizer) {
+    throw new Error(`Cannot open base ${name}: it has no tokenizer.json`);
+  }
+  return makeBase({
+    name: name.replace(/\/+$/, "").split("/").pop()!,
+    config: folder.config,
+    source: folder.weights,
+    digest: digestJson({ config: folder.config, weights: await folder.weights.digest() }),
+    tokenizer: await loadTokenizer(name),
+    tokenizerDigest: await folder.tokenizerDigest(),
+  });
+}
+
+async function openEmbeddedBase(): Promise<Base> {
+  const { embeddedBase } = await import("../data/embedded/base.ts");
+  const { config, source, tokenizer, digest, tokenizerDigest } = embeddedBase();
+  return makeBase({ name: EMBEDDED, config, source, tokenizer, digest, tokenizerDigest });
+}
+
+/** What a base is made of. */
+export interface BaseParts {
+  readonly name: string;
+  readonly config: RawConfig;
+  readonly source: TensorSource;
+  readonly tokenizer: Tokenizer;
+  readonly digest: string;
+  readonly tokenizerDigest: string;
+}
+
+/** A base from its parts; checks that the tokenizer's ids fit the embedding. */
+export function makeBase({ config, source, ...rest }: BaseParts): Base {
+  const build = (classes: number, head: boolean) => buildModel(config, { classes, head });
+  rest.tokenizer.checkFits(build(2, false).vocabulary);
+  const loaded = new Map<string, Promise<WeightValues>>();
+  return {
+    ...rest,
+    build,
+    weights: (classes, head) => {
+      const key = `${classes} ${head}`;
+      const known = loaded.get(key) ?? loadWeights(build(classes, head), source);
+      loaded.set(key, known);
+      return known;
+    },
+  };
+}

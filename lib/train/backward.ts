@@ -1,0 +1,24 @@
+import { differentiate } from "../graph/differentiate.ts";
+import type { Node } from "../graph/node.ts";
+import { accumulateGradient } from "../ops/accumulate_gradient.ts";
+import { add } from "../ops/elementwise.ts";
+import { fill } from "../ops/fill.ts";
+import { record } from "../ops/record.ts";
+import type { Update } from "./optimizer.ts";
+
+/**
+ * Roots of the forward-and-backward program of one micro-batch: it records the loss, and adds the
+ * gradients into the update's gradient variables.
+ *
+ * @param loss Shape [1]; already a mean over the labels of the whole batch.
+ */
+export function backwardRoots(loss: Node, update: Update): Node[] {
+  const gradients = differentiate(loss, fill([1], 1), [...update.gradients.keys()], add);
+  const roots: Node[] = [record(update.losses, update.step, loss)];
+  for (const [parameter, parts] of gradients) {
+    for (const part of parts) {
+      roots.push(accumulateGradient(update.gradients.get(parameter)!, part));
+    }
+  }
+  return roots;
+}
