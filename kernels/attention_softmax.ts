@@ -1,11 +1,11 @@
 /**
- * Softmax of attention scores over the keys, and its gradient; one workgroup per row.
+ * Softmax of attention scores over the keys, and its gradient.
  *
  * @module
  */
 
-import { type Kernel, kernel } from "./kernel.ts";
-import { reduction } from "./reduce.ts";
+import type { Kernel } from "./kernel.ts";
+import { rowKernel } from "./rows.ts";
 
 /** What goes into the softmax besides the scores. */
 export interface AttentionSoftmaxFlags {
@@ -33,26 +33,24 @@ export function attentionSoftmaxKernel({ bias, mask, causal }: AttentionSoftmaxF
   ];
   const allowed = (then: string) =>
     conditions.length === 0 ? then : `if (${conditions.join(" && ")}) { ${then} }`;
-  const result = kernel({
+  const result = rowKernel({
     name: "attention_softmax",
     reads: { x: "f32", ...(bias ? { bias: "f32" } : {}), ...(mask ? { mask: "f32" } : {}) },
     writes: { y: "f32" },
     params: { rows: "u32", heads: "u32", queries: "u32", keys: "u32", scale: "f32" },
-    tune: { wg: 64 },
-    workgroups: ({ rows }) => rows,
-    globals: ({ wg }) => `${reduction("max", wg)}\n${reduction("sum", wg)}`,
-    body: ({ wg }) =>
-      `  let base = group * p.keys;
-  let query = group % p.queries;
-  let bias_base = (group % (p.heads * p.queries)) * p.keys;
-  let mask_base = (group / (p.heads * p.queries)) * p.keys;
+    reductions: ["max", "sum"],
+    body: (each) =>
+      `  let base = row * p.keys;
+  let query = row % p.queries;
+  let bias_base = (row % (p.heads * p.queries)) * p.keys;
+  let mask_base = (row / (p.heads * p.queries)) * p.keys;
   var top = -3.4028234e38;
-  for (var s = lane; s < p.keys; s += ${wg}u) {
+  ${each("s", "p.keys")} {
     ${allowed(`top = max(top, ${value});`)}
   }
   top = reduce_max(top, lane);
   var total = 0.0;
-  for (var s = lane; s < p.keys; s += ${wg}u) {
+  ${each("s", "p.keys")} {
     var e = 0.0;
     ${allowed(`e = exp(${value} - top);`)}
     total += e;
@@ -61,27 +59,25 @@ export function attentionSoftmaxKernel({ bias, mask, causal }: AttentionSoftmaxF
   total = reduce_sum(total, lane);
   // A sum that is NaN must stay so: only a row that allows no key is 0.
   let inverse = select(1.0 / total, 0.0, total == 0.0);
-  for (var s = lane; s < p.keys; s += ${wg}u) { y[base + s] = y[base + s] * inverse; }`,
+  ${each("s", "p.keys")} { y[base + s] = y[base + s] * inverse; }`,
   });
   cache.set(key, result);
   return result;
 }
 
 /** dx = scale·p∘(g − Σs p∘g); p, g, dx: [rows, keys]. Zero where p is. */
-export const attentionSoftmaxGradKernel: Kernel = kernel({
+export const attentionSoftmaxGradKernel: Kernel = rowKernel({
   name: "attention_softmax_grad",
   reads: { y: "f32", g: "f32" },
   writes: { dx: "f32" },
   params: { rows: "u32", keys: "u32", scale: "f32" },
-  tune: { wg: 64 },
-  workgroups: ({ rows }) => rows,
-  globals: ({ wg }) => reduction("sum", wg),
-  body: ({ wg }) =>
-    `  let base = group * p.keys;
+  reductions: ["sum"],
+  body: (each) =>
+    `  let base = row * p.keys;
   var dot = 0.0;
-  for (var s = lane; s < p.keys; s += ${wg}u) { dot += y[base + s] * g[base + s]; }
+  ${each("s", "p.keys")} { dot += y[base + s] * g[base + s]; }
   dot = reduce_sum(dot, lane);
-  for (var s = lane; s < p.keys; s += ${wg}u) {
+  ${each("s", "p.keys")} {
     dx[base + s] = p.scale * y[base + s] * (g[base + s] - dot);
   }`,
 });

@@ -2,6 +2,7 @@ import {
   attentionSoftmaxGradKernel,
   attentionSoftmaxKernel,
 } from "../../kernels/attention_softmax.ts";
+import { rowTune } from "../../kernels/rows.ts";
 import { type Node, op } from "../graph/node.ts";
 import { elements, formatShape, sameShape } from "../graph/shape.ts";
 import { scale as scaled } from "./elementwise.ts";
@@ -58,7 +59,7 @@ const attentionSoftmaxOp = op<Attributes>({
         y,
       },
       params: { rows: batch * heads * queries, heads, queries, keys, scale },
-      tune: { wg: rowWorkgroup(keys) },
+      tune: rowTune(keys),
     }];
   },
   // From the output p alone: dscores = scale·p∘(g − Σ p∘g); dbias is its sum over B, unscaled.
@@ -87,15 +88,10 @@ const attentionSoftmaxGradOp = op<{ scale: number }>({
       kernel: attentionSoftmaxGradKernel,
       bind: { y, g, dx },
       params: { rows: elements(dims) / keys, keys, scale },
-      tune: { wg: rowWorkgroup(keys) },
+      tune: rowTune(keys),
     }];
   },
 });
-
-/** Invocations for a row, which set the order of its sums: they follow from its length alone. */
-function rowWorkgroup(length: number): number {
-  return length <= 16 ? 16 : length <= 32 ? 32 : 64;
-}
 
 /**
  * Attention weights: softmax over S of scale·scores + bias, over the keys that may be seen.

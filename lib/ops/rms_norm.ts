@@ -4,6 +4,7 @@ import {
   rmsNormKernel,
   rmsWeightPartsKernel,
 } from "../../kernels/rms_norm.ts";
+import { rowTune } from "../../kernels/rows.ts";
 import { type Node, op, type RunContext } from "../graph/node.ts";
 import { elements, formatShape, sameShape } from "../graph/shape.ts";
 import { reshape } from "./reshape.ts";
@@ -16,10 +17,10 @@ interface RmsNorm {
 /** Segments of rows that the gradient of the weight is summed in, before these are summed. */
 const PARTS = 64;
 
-function rowParams(x: Node, { epsilon }: RmsNorm, { shape }: RunContext) {
+function perRow(x: Node, { epsilon }: RmsNorm, { shape }: RunContext) {
   const dims = shape(x);
   const width = dims[dims.length - 1];
-  return { rows: elements(dims) / width, width, epsilon };
+  return { params: { rows: elements(dims) / width, width, epsilon }, tune: rowTune(width) };
 }
 
 const rmsNormOp = op<RmsNorm>({
@@ -36,8 +37,7 @@ const rmsNormOp = op<RmsNorm>({
   },
   run: (y, attributes, context) => {
     const [x, w] = y.inputs;
-    const params = rowParams(x, attributes, context);
-    return [{ kernel: rmsNormKernel, bind: { x, w, y }, params }];
+    return [{ kernel: rmsNormKernel, bind: { x, w, y }, ...perRow(x, attributes, context) }];
   },
   backward: ({ inputs: [x, w] }, g, needs, attributes) => [
     needs[0] ? rmsNormGradOp([x, w, g], attributes) : null,
@@ -52,8 +52,11 @@ const rmsNormGradOp = op<RmsNorm>({
   shape: ([x]) => x.shape,
   run: (dx, attributes, context) => {
     const [x, w, g] = dx.inputs;
-    const params = rowParams(x, attributes, context);
-    return [{ kernel: rmsNormGradKernel, bind: { x, w, g, dx }, params }];
+    return [{
+      kernel: rmsNormGradKernel,
+      bind: { x, w, g, dx },
+      ...perRow(x, attributes, context),
+    }];
   },
 });
 
@@ -62,16 +65,16 @@ const rmsFactorOp = op<RmsNorm>({
   shape: ([x]) => x.shape.slice(0, -1),
   run: (y, attributes, context) => {
     const [x] = y.inputs;
-    return [{ kernel: rmsFactorKernel, bind: { x, y }, params: rowParams(x, attributes, context) }];
+    return [{ kernel: rmsFactorKernel, bind: { x, y }, ...perRow(x, attributes, context) }];
   },
 });
 
 const rmsWeightPartsOp = op<null>({
   name: "rms_weight_parts",
   shape: ([x]) => [PARTS, x.shape[x.shape.length - 1]],
-  run: (part, _, context) => {
+  run: (part, _, { shape }) => {
     const [x, r, g] = part.inputs;
-    const { rows, width } = rowParams(x, { epsilon: 0 }, context);
+    const [rows, width] = [elements(shape(r)), shape(part)[1]];
     return [{
       kernel: rmsWeightPartsKernel,
       bind: { x, r, g, part },

@@ -74,6 +74,9 @@ export const cases: readonly OpCase[] = [
   softmaxCase([3, 2, 5, 65], { bias: true, mask: true }, 1),
   softmaxCase([2, 3, 12, 12], { bias: true, causal: true }, 1),
   softmaxCase([3, 1, 7, 130], { bias: true, mask: true, causal: true }, 0.5),
+  // Beyond 256 keys a row has a workgroup of its own.
+  softmaxCase([1, 2, 3, 257], {}, 1),
+  softmaxCase([2, 1, 3, 300], { bias: true, mask: true, causal: true }, 0.5),
   // More queries than keys: the first rows see no key at all, and are 0 with gradient 0.
   softmaxCase([2, 2, 6, 4], { causal: true }, 1),
 ];

@@ -13,14 +13,17 @@ function reference(x: Float64Array, w: Float64Array, epsilon: number): Float64Ar
   return y;
 }
 
-// More rows than the weight's gradient has segments (64), and widths around the workgroup's size.
+// More rows than the weight's gradient has segments (64), and widths around the workgroup's size
+// and around the length (256) from which a row has a workgroup of its own.
 const shapes: [number, number, number][] = [
   [1, 1, 2],
   [3, 5, 7],
   [1, 63, 64],
   [2, 65, 65],
   [1, 129, 63],
-  [2, 3, 200],
+  [2, 3, 256],
+  [3, 2, 257],
+  [1, 2, 500],
 ];
 
 export const cases: readonly OpCase[] = [
