@@ -29,6 +29,8 @@ export interface KernelDefinition {
   readonly params: Readonly<Record<string, Scalar>>;
   /** Compile-time constants with their defaults; `wg` is the workgroup size. */
   readonly tune: Tune;
+  /** Subgroup size that the program rests on; any adapter will do where it is absent. */
+  readonly subgroup?: number;
   /** How many workgroups the work takes. */
   readonly workgroups: (params: Params, tune: Tune) => number;
   /** Module-level WGSL: functions, workgroup memory. */

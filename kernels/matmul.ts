@@ -5,8 +5,10 @@
  *
  * A, B, C are f32 under any strides (in elements; a batch stride of 0 repeats the operand), i and
  * j are batch dimensions, D has C's layout, and `a_0`, `c_0` are first elements, so that a part of a
- * large operand can be bound alone. The sum over k is one chain in ascending order in every variant
- * of this class, so the choice among them does not change the order of sums.
+ * large operand can be bound alone. The sum over k is one chain of `fma` in ascending order in every
+ * variant of this class, so the choice among them does not change the order of sums; results are
+ * equal to the bit where the adapter compiles `fma` alike in all of them (lavapipe multiplies, rounds
+ * and adds; GPUs fuse).
  *
  * @module
  */
@@ -69,15 +71,15 @@ export function matmulBindings(
   };
 }
 
-/** WGSL that finishes one output: `sum` at element `at` of C, column `n`. */
+/** WGSL that finishes one output: `sum` at element `at` of C; `bias` is read where there is one. */
 export function matmulStore(
   signature: MatmulSignature,
   sum: string,
   at: string,
-  n: string,
+  bias: string,
 ): string {
   const parts = [`p.alpha * ${sum}`];
-  if (signature.bias) parts.push(`bias[${n}]`);
+  if (signature.bias) parts.push(bias);
   if (signature.addend) parts.push(`d[${at}]`);
   if (signature.accumulate) parts.push(`c[${at}]`);
   return `c[${at}] = ${parts.join(" + ")};`;
@@ -107,13 +109,8 @@ export function matmulNaive(signature: MatmulSignature): Kernel {
   var sum = 0.0;
   for (var k = 0u; k < p.k; k++) { sum = fma(a[a0 + k * p.a_k], b[b0 + k * p.b_k], sum); }
   let at = p.c_0 + i * p.c_i + j * p.c_j + m * p.c_m + n * p.c_n;
-  ${matmulStore(signature, "sum", "at", "n")}`,
+  ${matmulStore(signature, "sum", "at", "bias[n]")}`,
   });
   cache.set(key, result);
   return result;
-}
-
-/** All variants for a signature, the plain one last. */
-export function matmulVariants(signature: MatmulSignature): Kernel[] {
-  return [matmulNaive(signature)];
 }

@@ -29,15 +29,20 @@ export class Gpu {
   readonly adapter: AdapterDescription;
   /** Largest storage binding, bytes; smaller than the adapter's where a test asks for it. */
   readonly maxBinding: number;
+  /** Subgroup size that kernels may rest on; 0 where there is none. */
+  readonly subgroup: number;
+  /** Kernels chosen by measurement, by `choiceKey`, in place of the rule's; see `tuning.ts`. */
+  readonly kernelChoices: Map<string, string> = new Map();
   readonly #pipelines = new Map<string, Pipeline>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
   #error: string | null = null;
   #lost: string | null = null;
 
   /** Wraps an open device; see {@linkcode openGpu}. */
-  constructor(device: GPUDevice, adapter: AdapterDescription, maxBinding?: number) {
+  constructor(device: GPUDevice, adapter: AdapterDescription, maxBinding?: number, subgroup = 0) {
     this.device = device;
     this.adapter = adapter;
+    this.subgroup = subgroup;
     const limit = device.limits.maxStorageBufferBindingSize;
     this.maxBinding = Math.min(maxBinding ?? limit, limit);
     device.addEventListener("uncapturederror", (event) => {
@@ -121,6 +126,13 @@ export async function openGpu(options: { maxBinding?: number } = {}): Promise<Gp
   const description = describeAdapter(adapter);
   const requiredLimits: Record<string, number> = {};
   for (const name of LIMITS) requiredLimits[name] = adapter.limits[name];
-  const device = await adapter.requestDevice({ requiredLimits });
-  return new Gpu(device, description, options.maxBinding);
+  const request = (requiredFeatures: GPUFeatureName[]) =>
+    adapter.requestDevice({ requiredLimits, requiredFeatures });
+  // Subgroups are probed by asking, as some adapters that have them do not list them.
+  const { subgroupMinSize: size, subgroupMaxSize } = adapter.info;
+  if (description.software && size > 1 && size === subgroupMaxSize) {
+    const device = await request(["subgroups"]).catch(() => null);
+    if (device !== null) return new Gpu(device, description, options.maxBinding, size);
+  }
+  return new Gpu(await request([]), description, options.maxBinding);
 }

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type MatmulSignature, matmulVariants } from "../../kernels/matmul.ts";
+import type { MatmulSignature } from "../../kernels/matmul.ts";
+import { matmulVariants } from "../../kernels/matmul_variants.ts";
 import { type Dispatch, type Node, op, type RowRange, type RunContext } from "../graph/node.ts";
 import { elements, formatShape, sameShape } from "../graph/shape.ts";
 import { rowShards } from "./row_shards.ts";
