@@ -20,12 +20,14 @@ export interface TensorSource {
  * A classification head may be missing (it is then drawn by the seed); what the model calls spare
  * (copies of tied matrices, a head or decoder that is not used) may be left over.
  *
+ * @param config What decides the shapes, for the message.
  * @returns Values by parameter name; without the head where the checkpoint has none.
  * @throws TypeError naming every tensor that is missing, left over or misshapen.
  */
 export async function loadWeights(
   model: Pick<Model, "scope" | "head" | "spare">,
   source: TensorSource,
+  config = "config.json",
 ): Promise<Map<string, Float32Array<ArrayBuffer>>> {
   const parameters = model.scope.select();
   const problems: string[] = [];
@@ -48,7 +50,7 @@ export async function loadWeights(
   if (problems.length > 0) {
     const shown = problems.slice(0, 8).join("; ");
     const more = problems.length > 8 ? `; and ${problems.length - 8} more` : "";
-    throw new TypeError(`Cannot load weights: they do not fit config.json: ${shown}${more}`);
+    throw new TypeError(`Cannot load weights: they do not fit ${config}: ${shown}${more}`);
   }
   const values = new Map<string, Float32Array<ArrayBuffer>>();
   for (const { name } of parameters) {

@@ -82,7 +82,8 @@ export function makeTask(model: Model, padId: number, labelWords: LabelWords | n
     : wordTask(model, padId, labelWords!);
 }
 
-function meanLoss(logits: Node, labels: Node): Node {
+/** Mean cross-entropy, shape [1]: the sum over labels, times the input `inverse_count` [1]. */
+export function meanLoss(logits: Node, labels: Node): Node {
   const losses = crossEntropy(logits, labels);
   const total = reshape(sum(losses, 0, losses.shape.length), [1]);
   return multiply(total, input("inverse_count", [1], "f32"));
