@@ -14,9 +14,10 @@ const arrows: Record<string, readonly string[]> = {
   "lib/train": ["lib/models", "lib/peft", "lib/data", "lib/formats"],
   "lib/infer": ["lib/models", "lib/peft", "lib/data", "lib/formats"],
   "lib/sweep": ["lib/train", "lib/infer"],
+  "lib/parity": ["lib/train"],
   "lib/std": [],
-  "mod.ts": ["lib/sweep"],
-  "experiments": ["lib/sweep"],
+  "mod.ts": ["lib/sweep", "lib/parity"],
+  "experiments": ["lib/sweep", "lib/parity"],
   "bench": ["experiments"],
   "tests": ["bench", "mod.ts"],
 };

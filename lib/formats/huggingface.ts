@@ -182,7 +182,8 @@ function weightsOf(files: SafetensorsFile[], digest: () => Promise<string>): Wei
   };
 }
 
-async function isFile(path: string): Promise<boolean> {
+/** Whether there is a file of this name. @throws Error where that cannot be told. */
+export async function isFile(path: string): Promise<boolean> {
   try {
     return (await Deno.stat(path)).isFile;
   } catch (error) {

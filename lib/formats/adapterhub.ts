@@ -1,0 +1,160 @@
+/**
+ * Adapters as adapter-hub/adapters saves them: `adapter_config.json`, `adapter.safetensors`.
+ *
+ * @module
+ */
+
+import {
+  checkSettings,
+  type DeltaMethod,
+  type ForeignDelta,
+  type NameMap,
+  numberSetting,
+  openDelta,
+  UnsupportedError,
+} from "./delta.ts";
+import { readJsonFile } from "./huggingface.ts";
+import { isJsonObject } from "./strict_json.ts";
+
+const CONFIG = "adapter_config.json";
+
+/** What must hold of a bottleneck adapter after the feed-forward block. */
+const FIXED = {
+  adapter_residual_before_ln: [false],
+  dropout: [0],
+  is_parallel: [false],
+  leave_out: [[]],
+  mh_adapter: [false],
+  original_ln_after: [true],
+  output_adapter: [true],
+  residual_before_ln: [true],
+  scaling: [1],
+};
+
+/** Settings that are read, or that matter only together with ones that must be off. */
+const FREE = [
+  "factorized_phm_W",
+  "factorized_phm_rule",
+  "hypercomplex_nonlinearity",
+  "init_weights",
+  "inv_adapter_reduction_factor",
+  "learn_phm",
+  "non_linearity",
+  "original_ln_before",
+  "phm_bias",
+  "phm_c_init",
+  "phm_dim",
+  "phm_init_range",
+  "phm_rank",
+  "reduction_factor",
+  "shared_W_phm",
+  "shared_phm_rule",
+];
+
+/**
+ * The method that an `adapter_config.json` of adapters describes.
+ *
+ * `original_ln_before` tells the placements apart: with it the adapter reads block output plus
+ * residual (Pfeiffer), without it the block's output alone. The bottleneck is
+ * max(1, ⌊hidden_size / reduction_factor⌋).
+ *
+ * @param file The configuration's name, for messages.
+ * @throws UnsupportedError if it is not a bottleneck adapter.
+ * @throws TypeError naming a setting that is malformed or not supported.
+ */
+export function adapterHubMethod(
+  config: Readonly<Record<string, unknown>>,
+  file: string = CONFIG,
+): DeltaMethod {
+  const { config: settings, hidden_size: width } = config;
+  if (!isJsonObject(settings) || !("reduction_factor" in settings)) {
+    throw new UnsupportedError(
+      `Cannot use ${file}: it does not describe a bottleneck adapter (config.reduction_factor)`,
+    );
+  }
+  checkSettings(file, settings, { free: FREE, fixed: FIXED });
+  const { original_ln_before: before, non_linearity: activation, mh_adapter, output_adapter } =
+    settings;
+  if (typeof before !== "boolean" || typeof activation !== "string") {
+    throw new TypeError(
+      `Cannot use ${file}: original_ln_before must be true or false and non_linearity a text, ` +
+        `found ${JSON.stringify(before) ?? "none"} and ${JSON.stringify(activation) ?? "none"}`,
+    );
+  }
+  if (mh_adapter === undefined || output_adapter === undefined) {
+    throw new TypeError(`Cannot use ${file}: mh_adapter and output_adapter must both be there`);
+  }
+  const above = (value: number) => value > 0;
+  const hidden = numberSetting(file, "hidden_size", width, "a number above 0", above);
+  const factor = numberSetting(
+    file,
+    "reduction_factor",
+    settings.reduction_factor,
+    "one number above 0 for all layers",
+    above,
+  );
+  return {
+    method: "adapter",
+    options: {
+      bottleneck: Math.max(1, Math.floor(hidden / factor)),
+      activation: activation.toLowerCase(),
+      placement: before ? "pfeiffer" : "ffn",
+    },
+  };
+}
+
+/** Llama's adapters stand beside the feed-forward block whose output they change. */
+const SITES = [{ own: ".mlp", foreign: ".output_adapters" }] as const;
+
+/**
+ * The parameter names of adapters, for an adapter of some name:
+ * `<site>.adapters.<name>.adapter_down.0.weight` is `<site>.adapter_down.weight`. Parameters of the
+ * model itself keep their names.
+ */
+export function adapterHubNames(adapter: string): NameMap {
+  const site = (path: string, from: "own" | "foreign", to: "own" | "foreign") => {
+    const rule = SITES.find((one) => path.endsWith(one[from]));
+    return rule === undefined ? path : path.slice(0, -rule[from].length) + rule[to];
+  };
+  return {
+    own: (foreign) => {
+      const [, path, name, part, kind] =
+        /^(.+)\.adapters\.(.+)\.(adapter_down\.0|adapter_up)\.(weight|bias)$/.exec(foreign) ?? [];
+      if (name !== adapter) {
+        throw new TypeError(
+          `Cannot use tensor ${JSON.stringify(foreign)}: it is not a bottleneck's of adapter ${
+            JSON.stringify(adapter)
+          }`,
+        );
+      }
+      return `${site(path, "foreign", "own")}.${part.replace(/\.0$/, "")}.${kind}`;
+    },
+    foreign: (own) => {
+      const [, path, part, kind] = /^(.+)\.(adapter_down|adapter_up)\.(weight|bias)$/.exec(own) ??
+        [];
+      if (path === undefined) return own;
+      const module = part === "adapter_down" ? "adapter_down.0" : part;
+      return `${site(path, "own", "foreign")}.adapters.${adapter}.${module}.${kind}`;
+    },
+  };
+}
+
+/**
+ * Opens a folder that adapters saved. The trained head, if any, is not in it.
+ *
+ * @throws Error where a file is missing, TypeError or {@linkcode UnsupportedError} as
+ *   {@linkcode adapterHubMethod} does, or naming a tensor that is not the adapter's.
+ */
+export async function openAdapterHub(dir: string): Promise<ForeignDelta> {
+  const file = `${dir}/${CONFIG}`;
+  const config = await readJsonFile(file);
+  const described = adapterHubMethod(config, file);
+  if (typeof config.name !== "string" || config.name === "") {
+    throw new TypeError(
+      `Cannot use ${file}: name must be a text, found ${JSON.stringify(config.name) ?? "none"}`,
+    );
+  }
+  const names = adapterHubNames(config.name);
+  const tensors = await openDelta(`${dir}/adapter.safetensors`, names);
+  return { ...described, tensors, foreignName: names.foreign };
+}
