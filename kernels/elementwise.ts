@@ -2,6 +2,9 @@ import { type Kernel, kernel } from "./kernel.ts";
 
 const cache = new Map<string, Kernel>();
 
+/** Elements of an invocation, a workgroup apart: what an invocation costs outweighs one element. */
+const PER_INVOCATION = 4;
+
 /** Names of the inputs inside an expression. */
 export const OPERANDS = ["a", "b", "c", "d"] as const;
 
@@ -29,13 +32,13 @@ export function elementwise(
   const used = OPERANDS.slice(0, terms.length);
   const params: Record<string, "u32" | "f32"> = { n: "u32" };
   const loads = used.map((operand, i) => {
-    if (terms[i] < 0) return `  let ${operand} = x_${operand}[i];`;
+    if (terms[i] < 0) return `      let ${operand} = x_${operand}[i];`;
     const index = Array.from({ length: terms[i] }, (_, t) => {
       const prefix = `${operand}${t}`;
       for (const field of ["div", "mod", "stride"]) params[`${prefix}_${field}`] = "u32";
       return `((i / p.${prefix}_div) % p.${prefix}_mod) * p.${prefix}_stride`;
     });
-    return `  let ${operand} = x_${operand}[${index.join(" + ") || "0u"}];`;
+    return `      let ${operand} = x_${operand}[${index.join(" + ") || "0u"}];`;
   });
   for (let i = 0; i < constants; i++) params[`c${i}`] = "f32";
   const result = kernel({
@@ -44,13 +47,17 @@ export function elementwise(
     writes: { y: "f32" },
     params,
     tune: { wg: 64 },
-    workgroups: ({ n }, { wg }) => Math.ceil(n / wg),
+    workgroups: ({ n }, { wg }) => Math.ceil(n / (wg * PER_INVOCATION)),
     globals: () => functions,
     body: ({ wg }) =>
-      `  let i = group * ${wg}u + lane;
-  if (i >= p.n) { return; }
+      Array.from({ length: PER_INVOCATION }, (_, k) =>
+        `  {
+    let i = group * ${wg * PER_INVOCATION}u + ${k * wg}u + lane;
+    if (i < p.n) {
 ${loads.join("\n")}
-  y[i] = ${expression};`,
+      y[i] = ${expression};
+    }
+  }`).join("\n"),
   });
   cache.set(key, result);
   return result;
