@@ -7,7 +7,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
-import { Session } from "../gpu/session.ts";
+import { type MemoryPlan, Session } from "../gpu/session.ts";
 import { input } from "../graph/leaves.ts";
 import type { Node } from "../graph/node.ts";
 import { bindShape, symbol } from "../graph/shape.ts";
@@ -54,6 +54,7 @@ export interface Measures {
   readonly gradients: ReadonlyMap<string, Measured>;
   /** Values of the wanted parameters after the last step. */
   readonly parameters: ReadonlyMap<string, Float32Array<ArrayBuffer>>;
+  readonly memory: MemoryPlan;
 }
 
 /** The optimizer of the golden data, but for what a measurement gives. */
@@ -123,7 +124,8 @@ async function measureIn(session: Session, measurement: Measurement): Promise<Me
     gradients,
     losses,
     final: await evaluate(["logits", "loss"]),
-    parameters: await session.readVariables(wanted.filter((name) => session.has(name))),
+    parameters: await session.readVariables(wanted),
+    memory: session.memory(),
   };
 }
 

@@ -1,3 +1,4 @@
+import { textColumns } from "../formats/text_columns.ts";
 import type { Row } from "./compare.ts";
 import type { ParityResult } from "./parity.ts";
 
@@ -26,7 +27,7 @@ export function reportText({ dir, family, label, counts, rows, ok }: ParityResul
   return [
     `${dir}: ${family}, ${label}, ${whole(total)} parameters, ${whole(trainable)} trainable`,
     "",
-    columns(table, [false, true, true, true, false]),
+    textColumns(table, [false, true, true, true, false]),
     "",
     `${rows.length} checked, ${out} out of tolerance, ${missing} not compared: ` +
     (ok ? "passed" : "FAILED"),
@@ -59,19 +60,10 @@ export function summaryText(outcomes: readonly Outcome[]): string {
     ];
   });
   const head = ["folder", "family", "method", "compared", "closest to its bound", "result"];
-  return columns([head, ...rows], [false, false, false, true, false, false]);
+  return textColumns([head, ...rows], [false, false, false, true, false, false]);
 }
 
 /** NaN counts as the largest. */
 function size(value: number): number {
   return Number.isNaN(value) ? Number.MAX_VALUE : Math.min(value, Number.MAX_VALUE);
-}
-
-/** Aligned columns, right where the flag is set. */
-function columns(rows: readonly (readonly string[])[], right: readonly boolean[]): string {
-  const widths = right.map((_, i) => Math.max(...rows.map((row) => row[i].length)));
-  return rows.map((row) =>
-    row.map((cell, i) => right[i] ? cell.padStart(widths[i]) : cell.padEnd(widths[i]))
-      .join("  ").trimEnd()
-  ).join("\n");
 }

@@ -1,0 +1,269 @@
+/** One contract for every method, on a small T5 and a small Llama with random weights. */
+
+import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import { readSafetensors, writeSafetensors } from "../../lib/formats/safetensors.ts";
+import type { Gpu } from "../../lib/gpu/device.ts";
+import { buildModel } from "../../lib/models/index.ts";
+import type { Model } from "../../lib/models/model.ts";
+import { measure, type Measures } from "../../lib/parity/measure.ts";
+import { methods } from "../../lib/peft/index.ts";
+import { type Attached, attachMethod, type MethodOptions } from "../../lib/peft/method.ts";
+import { initialValues, randomWeights, type WeightValues } from "../../lib/train/initialize.ts";
+import { gpuTest } from "../check_op.ts";
+import { llamaConfig, smallBatch, t5Config, t5GatedConfig } from "../small_models.ts";
+
+const CLASSES = 3;
+
+/** Sizes that the formulas below speak of. */
+interface Sizes {
+  readonly width: number;
+  /** Feed-forward blocks of all stacks. */
+  readonly blocks: number;
+  /** Inputs and outputs of every query and value projection. */
+  readonly queryValue: readonly (readonly [number, number])[];
+  /** Parameters without a head; those of the encoder alone where the head has no decoder. */
+  readonly base: { readonly all: number; readonly underHead: number };
+  /** Parameters of the head, where a method has one. */
+  readonly head: { readonly own: number; readonly added: number };
+}
+
+const t5Parameters = (gated: boolean): Sizes => {
+  const [v, c, inner, f, heads, buckets] = [121, 20, 18, 28, 3, 32];
+  const attention = 4 * c * inner + c;
+  const feedForward = (gated ? 3 : 2) * c * f + c;
+  const encoder = 2 * (attention + feedForward) + buckets * heads + c;
+  const decoder = 2 * attention + feedForward + buckets * heads + c;
+  const output = gated ? v * c : 0;
+  return {
+    width: c,
+    blocks: 3,
+    queryValue: Array.from({ length: 2 * 4 }, () => [c, inner]),
+    base: { all: v * c + encoder + decoder + output, underHead: v * c + encoder },
+    head: { own: 0, added: CLASSES * c + CLASSES },
+  };
+};
+
+const llamaParameters = (): Sizes => {
+  const [v, c, keys, f] = [121, 24, 12, 36];
+  const layer = 2 * c * c + 2 * c * keys + 3 * c * f + 2 * c;
+  const all = v * c + 2 * layer + c;
+  const head = CLASSES * c;
+  return {
+    width: c,
+    blocks: 2,
+    queryValue: [[c, c], [c, keys], [c, c], [c, keys]],
+    base: { all, underHead: all },
+    head: { own: head, added: head },
+  };
+};
+
+const families = [
+  { name: "T5", config: t5Config, sizes: t5Parameters(false) },
+  { name: "T5 v1.1", config: t5GatedConfig, sizes: t5Parameters(true) },
+  { name: "Llama", config: llamaConfig, sizes: llamaParameters() },
+];
+
+const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
+const bottleneck = (size: number) => ({ width, blocks }: Sizes) =>
+  blocks * (2 * width * size + width + size);
+const lowRank = (rank: number) => ({ queryValue }: Sizes) =>
+  sum(queryValue.map(([inputs, outputs]) => rank * (inputs + outputs)));
+
+/** For every method: options to try, and how many parameters each adds. */
+const variants: Record<string, { options: MethodOptions; adds: (sizes: Sizes) => number }[]> = {
+  zero_shot: [{ options: {}, adds: () => 0 }],
+  head: [{ options: {}, adds: () => 0 }],
+  full: [{ options: {}, adds: () => 0 }],
+  soft_prompt: [
+    { options: { tokens: 4 }, adds: ({ width }) => 4 * width },
+    { options: { tokens: 1, init: "random" }, adds: ({ width }) => width },
+  ],
+  adapter: [
+    { options: { bottleneck: 5 }, adds: bottleneck(5) },
+    {
+      options: { bottleneck: 1, placement: "pfeiffer", activation: "gelu" },
+      adds: bottleneck(1),
+    },
+  ],
+  lora: [
+    { options: { rank: 3 }, adds: lowRank(3) },
+    { options: { rank: 1, alpha: 4 }, adds: lowRank(1) },
+  ],
+};
+
+interface Subject {
+  readonly model: Model;
+  readonly attached: Attached;
+  readonly values: WeightValues;
+}
+
+/** A fresh model under a method; equal seeds give equal weights. */
+function subject(config: typeof families[number]["config"], name: string, options: MethodOptions) {
+  const method = methods[name];
+  const model = buildModel(config, { classes: CLASSES, head: method.needsHead });
+  const attached = attachMethod(model, method, method.parse(options));
+  const base = randomWeights(model.scope.select(), 7);
+  const delta = attached.delta.select().map((parameter) =>
+    [parameter.name, initialValues(parameter, 7, base)] as const
+  );
+  return { model, attached, values: new Map([...base, ...delta]) };
+}
+
+async function run(
+  gpu: Gpu,
+  { model, attached, values }: Subject,
+  steps: number,
+): Promise<Measures> {
+  return await measure({
+    gpu,
+    model,
+    attached,
+    values,
+    batch: smallBatch(model),
+    steps,
+    learningRate: 1e-2,
+    weightDecay: 0, // what moves, moves by its gradient
+    wanted: [...values.keys()],
+  });
+}
+
+const bits = (values: Float32Array<ArrayBuffer>) => new Uint32Array(values.slice().buffer);
+const outputBits = ({ outputs }: Measures) =>
+  ["logits", "loss"].map((name) => bits(outputs.get(name)!.data));
+
+Deno.test("every method has a contract, and only methods do", () => {
+  assertEquals(Object.keys(variants).sort(), Object.keys(methods).sort());
+});
+
+for (const [name, cases] of Object.entries(variants)) {
+  const method = methods[name];
+  const only = (model: Model, { delta }: Attached) =>
+    new Set([
+      ...model.scope.select((parameter) =>
+        method.trains === "all" || method.trains === "head" && model.head.includes(parameter)
+      ).map((parameter) => parameter.name),
+      ...delta.select().map((parameter) => parameter.name),
+    ]);
+
+  gpuTest(`${name} keeps the contract of methods`, async (gpu) => {
+    for (const { name: family, config, sizes } of families) {
+      for (const { options, adds } of cases) {
+        const where = `${family}, ${JSON.stringify(options)}`;
+        const one = subject(config, name, options);
+        const { model, attached, values } = one;
+
+        // The count is its formula.
+        const base = method.needsHead ? sizes.base.underHead : sizes.base.all;
+        const head = method.needsHead ? sizes.head.added : sizes.head.own;
+        const added = adds(sizes);
+        const trained = { all: base + head, head, nothing: 0 }[method.trains] + added;
+        assertEquals(attached.counts, { total: base + head + added, trainable: trained }, where);
+
+        // What trains is what is declared, and it alone has a gradient and moments.
+        const declared = only(model, attached);
+        assertEquals(new Set(attached.trainable.map((parameter) => parameter.name)), declared);
+        const after = await run(gpu, one, 4);
+        assertEquals(after.memory.byRole.gradient, 4 * trained, where);
+        assertEquals(after.memory.byRole.optimizer, 8 * trained, where);
+
+        // The output at the start is the base's, or there is a reason.
+        const bare = buildModel(config, { classes: CLASSES, head: method.needsHead });
+        const baseline = await run(gpu, {
+          model: bare,
+          attached: attachMethod(bare, methods.zero_shot, {}),
+          values: randomWeights(bare.scope.select(), 7),
+        }, 0);
+        if (method.startsAsBase === true) {
+          assertEquals(outputBits(after), outputBits(baseline), where);
+        } else {
+          assert(method.startsAsBase.length > 0);
+          assert(after.outputs.get("logits")!.data.every(Number.isFinite), where);
+          assertNotEquals(outputBits(after), outputBits(baseline), where);
+        }
+
+        // Frozen values keep their bits; what trains changes, and lowers the loss.
+        for (const [parameter, start] of values) {
+          const end = after.parameters.get(parameter)!;
+          const same = bits(start).every((value, i) => value === bits(end)[i]);
+          assertEquals(same, !declared.has(parameter), `${where}: ${parameter}`);
+        }
+        if (declared.size === 0) continue;
+        assert(after.final.get("loss")!.data[0] < after.losses[0], `${where}: ${after.losses}`);
+
+        // Saved and loaded again, it computes the same bits.
+        const file = await Deno.makeTempFile({ suffix: ".safetensors" });
+        try {
+          const saved = attached.trainable.map(({ name, shape }) =>
+            [name, { shape, data: after.parameters.get(name)! }] as const
+          );
+          await writeSafetensors(file, new Map(saved));
+          const loaded = await readSafetensors(file);
+          const restored = new Map(values);
+          for (const parameter of loaded.names()) {
+            restored.set(parameter, await loaded.read(parameter));
+          }
+          const again = await run(gpu, { ...subject(config, name, options), values: restored }, 0);
+          const end = ["logits", "loss"].map((key) => bits(after.final.get(key)!.data));
+          assertEquals(outputBits(again), end, where);
+        } finally {
+          await Deno.remove(file);
+        }
+      }
+    }
+  });
+}
+
+const model = () => buildModel(llamaConfig, { classes: CLASSES, head: false });
+
+Deno.test("every method refuses options that it does not have", () => {
+  for (const [name, method] of Object.entries(methods)) {
+    const known = Object.keys(method.defaults).join(", ") || "none";
+    assertThrows(
+      () => method.parse({ depth: 1 }),
+      TypeError,
+      `Cannot use option "depth" of ${name}: no such option; it has ${known}`,
+    );
+  }
+});
+
+Deno.test("methods refuse values that break a rule", () => {
+  const bad: [string, MethodOptions, string][] = [
+    ["lora", { rank: 0 }, "Cannot use lora with rank 0: must be a whole number of at least 1"],
+    ["lora", { rank: 1.5 }, "rank 1.5"],
+    ["lora", { rank: "8" }, 'rank "8"'],
+    ["lora", { alpha: 0 }, "alpha 0"],
+    ["lora", { dropout: 1 }, "dropout 1"],
+    ["lora", { targets: "q,,v" }, "module names joined by +"],
+    ["adapter", { bottleneck: 0 }, "bottleneck 0"],
+    ["adapter", { activation: "maxout" }, "relu or gelu"],
+    ["adapter", { placement: "parallel" }, "ffn or pfeiffer"],
+    ["soft_prompt", { tokens: 0 }, "tokens 0"],
+    ["soft_prompt", { tokens: -1 }, "tokens -1"],
+    ["soft_prompt", { init: "zeros" }, "vocabulary or random"],
+  ];
+  for (const [name, options, message] of bad) {
+    assertThrows(() => methods[name].parse(options), RangeError, message);
+  }
+});
+
+Deno.test("a LoRA target that matches no layer lists those that there are", () => {
+  assertThrows(
+    () => attachMethod(model(), methods.lora, methods.lora.parse({ targets: "q_proj+query" })),
+    RangeError,
+    'Cannot attach lora: target "query" matches no layer; found q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, score',
+  );
+});
+
+Deno.test("LoRA attaches to the layers whose paths end in its targets", () => {
+  const attached = attachMethod(
+    model(),
+    methods.lora,
+    methods.lora.parse({ targets: "mlp.up_proj" }),
+  );
+  assertEquals(attached.delta.select().map(({ name }) => name), [
+    "model.layers.0.mlp.up_proj.lora_A.weight",
+    "model.layers.0.mlp.up_proj.lora_B.weight",
+    "model.layers.1.mlp.up_proj.lora_A.weight",
+    "model.layers.1.mlp.up_proj.lora_B.weight",
+  ]);
+});
