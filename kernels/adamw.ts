@@ -1,5 +1,43 @@
 import { type Kernel, kernel } from "./kernel.ts";
 
+const make = (width: 1 | 4): Kernel => {
+  const element = width === 4 ? "vec4<f32>" : "f32";
+  return kernel({
+    name: "adamw",
+    reads: { schedule: "vec4<f32>", step_count: "u32", clip: "f32" },
+    writes: { w: element, g: element, m: element, v: element },
+    params: {
+      n: "u32",
+      steps: "u32",
+      beta1: "f32",
+      rest1: "f32",
+      beta2: "f32",
+      rest2: "f32",
+      epsilon: "f32",
+      decay: "f32",
+      rate: "f32",
+    },
+    tune: { wg: 64 },
+    workgroups: ({ n }, { wg }) => Math.ceil(n / (wg * width)),
+    body: ({ wg }) =>
+      `  let i = group * ${wg}u + lane;
+  if (i >= p.n / ${width}u) { return; }
+  let gradient = clip[0] * g[i];
+  g[i] = ${element}();
+  if (clip[2] == 0.0) { return; }
+  let now = schedule[min(step_count[0], p.steps - 1u)];
+  let lr = now.x * p.rate;
+  let mean = p.beta1 * m[i] + p.rest1 * gradient;
+  let square = p.beta2 * v[i] + p.rest2 * gradient * gradient;
+  m[i] = mean;
+  v[i] = square;
+  let decayed = w[i] - lr * p.decay * w[i];
+  w[i] = decayed - lr * (mean * now.y) / (sqrt(square * now.z) + p.epsilon);`,
+  });
+};
+
+const [single, four] = [make(1), make(4)];
+
 /**
  * One AdamW step on n elements, which also clears the gradient for the next one:
  *
@@ -12,35 +50,6 @@ import { type Kernel, kernel } from "./kernel.ts";
  *
  * Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019, Algorithm 2.
  */
-export const adamwKernel: Kernel = kernel({
-  name: "adamw",
-  reads: { schedule: "vec4<f32>", step_count: "u32", clip: "f32" },
-  writes: { w: "f32", g: "f32", m: "f32", v: "f32" },
-  params: {
-    n: "u32",
-    steps: "u32",
-    beta1: "f32",
-    rest1: "f32",
-    beta2: "f32",
-    rest2: "f32",
-    epsilon: "f32",
-    decay: "f32",
-    rate: "f32",
-  },
-  tune: { wg: 64 },
-  workgroups: ({ n }, { wg }) => Math.ceil(n / wg),
-  body: ({ wg }) =>
-    `  let i = group * ${wg}u + lane;
-  if (i >= p.n) { return; }
-  let gradient = clip[0] * g[i];
-  g[i] = 0.0;
-  if (clip[2] == 0.0) { return; }
-  let now = schedule[min(step_count[0], p.steps - 1u)];
-  let lr = now.x * p.rate;
-  let mean = p.beta1 * m[i] + p.rest1 * gradient;
-  let square = p.beta2 * v[i] + p.rest2 * gradient * gradient;
-  m[i] = mean;
-  v[i] = square;
-  let decayed = w[i] - lr * p.decay * w[i];
-  w[i] = decayed - lr * (mean * now.y) / (sqrt(square * now.z) + p.epsilon);`,
-});
+export function adamwKernel(n: number): Kernel {
+  return n % 4 === 0 ? four : single;
+}

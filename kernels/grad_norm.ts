@@ -6,23 +6,20 @@ export const PARTIALS = 64;
 
 const PER_GROUP = 4096;
 
-/**
- * Partial sums of squares: partials[offset + q] = Σ x[i]², i in stripe q; zero beyond the stripes.
- *
- * x: [n] f32. The number of stripes follows from n alone. `extend` = 1 adds to what an earlier
- * shard of the same tensor left there.
- */
-export const squarePartials: Kernel = kernel({
-  name: "square_partials",
-  reads: { x: "f32" },
-  writes: { partials: "f32" },
-  params: { n: "u32", offset: "u32", extend: "u32" },
-  tune: { wg: PARTIALS },
-  workgroups: ({ n }) => Math.min(Math.max(Math.ceil(n / PER_GROUP), 1), PARTIALS),
-  globals: ({ wg }) => reduction("sum", wg),
-  body: ({ wg }) =>
-    `  var total = 0.0;
-  for (var i = group * ${wg}u + lane; i < p.n; i += p.groups * ${wg}u) { total = fma(x[i], x[i], total); }
+const squares = (width: 1 | 4): Kernel =>
+  kernel({
+    name: "square_partials",
+    reads: { x: width === 4 ? "vec4<f32>" : "f32" },
+    writes: { partials: "f32" },
+    params: { n: "u32", offset: "u32", extend: "u32" },
+    tune: { wg: PARTIALS },
+    workgroups: ({ n }) => Math.min(Math.max(Math.ceil(n / PER_GROUP), 1), PARTIALS),
+    globals: ({ wg }) => reduction("sum", wg),
+    body: ({ wg }) =>
+      `  var total = 0.0;
+  for (var i = group * ${wg}u + lane; i < p.n / ${width}u; i += p.groups * ${wg}u) {
+    ${width === 4 ? "total += dot(x[i], x[i]);" : "total = fma(x[i], x[i], total);"}
+  }
   total = reduce_sum(total, lane);
   if (p.extend == 1u) {
     if (lane == 0u) { partials[p.offset + group] = partials[p.offset + group] + total; }
@@ -30,7 +27,19 @@ export const squarePartials: Kernel = kernel({
   }
   if (lane == 0u) { partials[p.offset + group] = total; }
   if (group == 0u && lane >= p.groups) { partials[p.offset + lane] = 0.0; }`,
-});
+  });
+
+const [single, four] = [squares(1), squares(4)];
+
+/**
+ * Partial sums of squares: partials[offset + q] = Σ x[i]², i in stripe q; zero beyond the stripes.
+ *
+ * x: [n] f32. The number of stripes, and the order of sums, follow from n alone. `extend` = 1 adds
+ * to what an earlier shard of the same tensor left there.
+ */
+export function squarePartials(n: number): Kernel {
+  return n % 4 === 0 ? four : single;
+}
 
 /**
  * Clipping by global norm: clip = (coefficient, norm, finite).

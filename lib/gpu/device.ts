@@ -17,6 +17,9 @@ const LIMITS = [
   "maxStorageBuffersPerShaderStage",
 ] as const;
 
+/** Features that are used where the adapter has them: timestamps serve profiles. */
+const OPTIONAL_FEATURES = ["timestamp-query"] as const;
+
 /** A compiled kernel and the layout of its bindings. */
 export interface Pipeline {
   readonly pipeline: GPUComputePipeline;
@@ -126,8 +129,9 @@ export async function openGpu(options: { maxBinding?: number } = {}): Promise<Gp
   const description = describeAdapter(adapter);
   const requiredLimits: Record<string, number> = {};
   for (const name of LIMITS) requiredLimits[name] = adapter.limits[name];
+  const optional = OPTIONAL_FEATURES.filter((name) => adapter.features.has(name));
   const request = (requiredFeatures: GPUFeatureName[]) =>
-    adapter.requestDevice({ requiredLimits, requiredFeatures });
+    adapter.requestDevice({ requiredLimits, requiredFeatures: [...optional, ...requiredFeatures] });
   // Subgroups are probed by asking, as some adapters that have them do not list them.
   const { subgroupMinSize: size, subgroupMaxSize } = adapter.info;
   if (description.software && size > 1 && size === subgroupMaxSize) {

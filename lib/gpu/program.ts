@@ -4,7 +4,7 @@
  * @module
  */
 
-import { packParams, type Tune } from "../../kernels/kernel.ts";
+import { packParams, type Params, type Tune } from "../../kernels/kernel.ts";
 import { inputAttributes } from "../graph/leaves.ts";
 import {
   type Dispatch,
@@ -83,6 +83,13 @@ export class Program {
     return this.#prepared.map(({ dispatch }) => dispatch.kernel.name);
   }
 
+  /** What each launch is: kernel name, parameters, workgroups. */
+  describe(): { kernel: string; params: Params; groups: number }[] {
+    return this.#prepared.map(({ dispatch: { kernel, params }, groups }) => (
+      { kernel: kernel.name, params, groups }
+    ));
+  }
+
   /** Bytes of the parameter structs. */
   uniformBytes(gpu: Gpu): number {
     const step = gpu.device.limits.minUniformBufferOffsetAlignment;
@@ -142,10 +149,10 @@ export class Program {
     return { buffer: locate(storage(node)), offset, size };
   }
 
-  /** Records the launches into a pass. */
-  encode(pass: GPUComputePassEncoder): void {
+  /** Records the launches into a pass; all of them, or those of a range. */
+  encode(pass: GPUComputePassEncoder, start = 0, end?: number): void {
     let current: GPUComputePipeline | null = null;
-    for (const { pipeline, bindGroup, x, y } of this.#launches) {
+    for (const { pipeline, bindGroup, x, y } of this.#launches.slice(start, end)) {
       if (pipeline !== current) pass.setPipeline(current = pipeline);
       pass.setBindGroup(0, bindGroup);
       pass.dispatchWorkgroups(x, y);

@@ -17,11 +17,14 @@ const accumulateOp = op<null>({
     return variable.shape;
   },
   run: ({ inputs: [variable, value] }, _, context) =>
-    rowShards(context.shape(variable), context.maxBinding).map((rows) => ({
-      kernel: accumulateKernel,
-      bind: { x: { node: value, rows }, y: { node: variable, rows } },
-      params: { n: rows.count * elements(context.shape(variable).slice(1)) },
-    })),
+    rowShards(context.shape(variable), context.maxBinding).map((rows) => {
+      const n = rows.count * elements(context.shape(variable).slice(1));
+      return {
+        kernel: accumulateKernel(n),
+        bind: { x: { node: value, rows }, y: { node: variable, rows } },
+        params: { n },
+      };
+    }),
 });
 
 /** Adds `value` into a variable, in place; returns the variable's new value. */

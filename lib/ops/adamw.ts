@@ -50,11 +50,12 @@ const adamwOp = op<AdamWFactors>({
     const shape = context.shape(w);
     return rowShards(shape, context.maxBinding).map((rows) => {
       const part = (node: Node) => ({ node, rows });
+      const n = rows.count * elements(shape.slice(1));
       return {
-        kernel: adamwKernel,
+        kernel: adamwKernel(n),
         bind: { schedule, step_count, clip, w: part(w), g: part(g), m: part(m), v: part(v) },
         params: {
-          n: rows.count * elements(shape.slice(1)),
+          n,
           steps: context.shape(schedule)[0],
           beta1,
           rest1: 1 - beta1,

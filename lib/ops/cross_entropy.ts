@@ -16,7 +16,8 @@ const crossEntropyOp = op<null>({
   },
   run: (y, _, { shape }) => {
     const [x, labels] = y.inputs;
-    return [{ kernel: crossEntropyKernel, bind: { x, labels, y }, ...perRow(shape(x)) }];
+    const sizes = perRow(shape(x));
+    return [{ kernel: crossEntropyKernel(sizes.params.classes), bind: { x, labels, y }, ...sizes }];
   },
   backward: ({ inputs: [x, labels] }, g, needs) => [
     needs[0] ? crossEntropyGradOp([x, labels, g], null) : null,
@@ -29,7 +30,9 @@ const crossEntropyGradOp = op<null>({
   shape: ([x]) => x.shape,
   run: (dx, _, { shape }) => {
     const [x, labels, g] = dx.inputs;
-    return [{ kernel: crossEntropyGradKernel, bind: { x, labels, g, dx }, ...perRow(shape(x)) }];
+    const sizes = perRow(shape(x));
+    const kernel = crossEntropyGradKernel(sizes.params.classes);
+    return [{ kernel, bind: { x, labels, g, dx }, ...sizes }];
   },
 });
 

@@ -6,7 +6,11 @@
  * @module
  */
 
-import { elementwise as elementwiseKernel, OPERANDS } from "../../kernels/elementwise.ts";
+import {
+  type Access,
+  elementwise as elementwiseKernel,
+  OPERANDS,
+} from "../../kernels/elementwise.ts";
 import { type Node, op, type OpFunction } from "../graph/node.ts";
 import {
   bindShape,
@@ -63,6 +67,13 @@ function indexTerms(shape: readonly number[], out: readonly number[]) {
   return terms;
 }
 
+/** Whether four neighbouring outputs read four neighbours of the input, or one and the same value. */
+function readsByFour(terms: readonly { div: number; mod: number }[]): boolean {
+  const [first] = terms;
+  if (first === undefined) return true;
+  return first.div === 1 ? first.mod % 4 === 0 : terms.every(({ div }) => div % 4 === 0);
+}
+
 /**
  * Defines an elementwise operation.
  *
@@ -93,21 +104,27 @@ export function defineElementwise(
     },
     run: (y, { constants }, { shape, sizes }) => {
       const out = bindShape(y.shape, sizes);
-      const params: Record<string, number> = { n: elements(out) };
-      const terms = y.inputs.map((input, i) => {
-        if (sameShape(input.shape, y.shape)) return -1;
-        const list = indexTerms(shape(input), out);
-        list.forEach(({ div, mod, stride }, t) => {
+      const n = elements(out);
+      const params: Record<string, number> = { n };
+      constants.forEach((value, i) => params[`c${i}`] = value);
+      const terms = y.inputs.map((input) =>
+        sameShape(input.shape, y.shape) ? null : indexTerms(shape(input), out)
+      );
+      const width = n % 4 === 0 && terms.every((list) => list === null || readsByFour(list))
+        ? 4
+        : 1;
+      const access = terms.map((list, i): Access => {
+        list?.forEach(({ div, mod, stride }, t) => {
           params[`${OPERANDS[i]}${t}_div`] = div;
           params[`${OPERANDS[i]}${t}_mod`] = mod;
           params[`${OPERANDS[i]}${t}_stride`] = stride;
         });
-        return list.length;
+        if (list === null) return { kind: "same", terms: 0 };
+        return { kind: list[0]?.div === 1 ? "vector" : "splat", terms: list.length };
       });
-      constants.forEach((value, i) => params[`c${i}`] = value);
       const bind = Object.fromEntries(y.inputs.map((x, i) => [`x_${OPERANDS[i]}`, x]));
       return [{
-        kernel: elementwiseKernel(name, expression, terms, constants.length, functions),
+        kernel: elementwiseKernel(name, expression, access, constants.length, width, functions),
         bind: { ...bind, y },
         params,
       }];

@@ -18,15 +18,14 @@ const partialsOp = op<{ index: number }>({
   },
   run: ({ inputs: [partials, gradient] }, { index }, context) => {
     const shape = context.shape(gradient);
-    return rowShards(shape, context.maxBinding).map((rows, part) => ({
-      kernel: squarePartials,
-      bind: { x: { node: gradient, rows }, partials },
-      params: {
-        n: rows.count * elements(shape.slice(1)),
-        offset: index * PARTIALS,
-        extend: part === 0 ? 0 : 1,
-      },
-    }));
+    return rowShards(shape, context.maxBinding).map((rows, part) => {
+      const n = rows.count * elements(shape.slice(1));
+      return {
+        kernel: squarePartials(n),
+        bind: { x: { node: gradient, rows }, partials },
+        params: { n, offset: index * PARTIALS, extend: part === 0 ? 0 : 1 },
+      };
+    });
   },
 });
 
