@@ -1,0 +1,245 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import config from "../deno.json" with { type: "json" };
+
+interface Outcome {
+  code: number;
+  out: string;
+  err: string;
+}
+
+const root = Deno.cwd();
+
+async function launch(
+  args: string[],
+  { env = {}, cwd = root, launcher = `${root}/tunegrid`, clearEnv = false } = {},
+): Promise<Outcome> {
+  const { code, stdout, stderr } = await new Deno.Command("/bin/sh", {
+    args: [launcher, ...args],
+    cwd,
+    clearEnv,
+    env: clearEnv ? env : { TUNEGRID_FIXTURES: "", ...env },
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
+}
+
+/** The command line that the launcher would run, without "deno". */
+async function dryRun(args: string[], options: { cwd?: string } = {}): Promise<string[]> {
+  const { code, out, err } = await launch(args, { ...options, env: { TUNEGRID_DRY_RUN: "1" } });
+  assertEquals([code, err], [0, ""]);
+  const [deno, ...rest] = out.slice(0, -1).split("\n");
+  assertEquals(deno, "deno");
+  return rest;
+}
+
+async function withFolder(fn: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.realPath(await Deno.makeTempDir());
+  try {
+    await fn(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** A folder of programs for PATH: the named ones of this machine, and scripts in place of others. */
+async function programs(
+  folder: string,
+  names: string[],
+  scripts: Record<string, string>,
+): Promise<string> {
+  const bin = `${folder}/bin`;
+  await Deno.mkdir(bin);
+  for (const name of names) {
+    const found = ["/bin", "/usr/bin"].map((place) => `${place}/${name}`).find((path) => {
+      try {
+        return Deno.statSync(path).isFile;
+      } catch {
+        return false;
+      }
+    });
+    assert(found, `no ${name} in /bin or /usr/bin`);
+    await Deno.symlink(found, `${bin}/${name}`);
+  }
+  for (const [name, text] of Object.entries(scripts)) {
+    await Deno.writeTextFile(`${bin}/${name}`, `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  }
+  return bin;
+}
+
+const basics = ["basename", "cat", "cksum", "cp", "dirname", "env", "mkdir", "mv", "readlink"];
+const tools = [...basics, "rm", "sed", "sh", "tail"];
+const denoScript = `exec '${Deno.execPath()}' "$@"`;
+
+Deno.test("the launcher tells unknown commands from help", async () => {
+  const unknown = await launch(["swep"]);
+  assertEquals([unknown.code, unknown.out], [2, ""]);
+  assertMatch(unknown.err, /^error: Cannot run swep: no such command; use sweep, test, .*help\n$/);
+  for (const args of [[], ["help"], ["--help"]]) {
+    const help = await launch(args);
+    assertEquals([help.code, help.err], [0, ""]);
+    for (const name of Object.keys(config.tasks)) assertStringIncludes(help.out, `  ${name} `);
+  }
+});
+
+Deno.test("the launcher hands over to the task where nothing lies outside", async () => {
+  for (const name of Object.keys(config.tasks)) {
+    assertEquals(await dryRun([name, "--x", "a b", ""]), ["task", "-q", name, "--x", "a b", ""]);
+  }
+  assertEquals(await dryRun(["sweep", "--base", "lib", "--out=runs/a"]), [
+    ...["task", "-q", "sweep", "--base", "lib", "--out=runs/a"],
+  ]);
+});
+
+Deno.test("a folder outside extends the task's own permission set, as deno.json has it", () =>
+  withFolder(async (outside) => {
+    const { test: _, ...sets } = config.permissions;
+    for (const [name, set] of Object.entries(sets)) {
+      const own = (kind: "read" | "write") => (set as Record<string, string[]>)[kind] ?? [];
+      const [run, q, noPrompt, named, ...rest] = await dryRun([name, `--out=${outside}/new`]);
+      assertEquals([run, q, noPrompt, named], ["run", "-q", "--no-prompt", `-P=${name}`]);
+      assertEquals(rest.slice(0, 2), [
+        `--allow-read=${[...own("read"), `${outside}/new`]}`,
+        `--allow-write=${[...own("write"), `${outside}/new`]}`,
+      ]);
+      const { command } = config.tasks[name as keyof typeof config.tasks];
+      assertEquals(command, `deno run -q --no-prompt -P=${name} ${rest[2]}`);
+      assertEquals(rest[3], `--out=${outside}/new`);
+    }
+  }));
+
+Deno.test("read access is for what is named, write access for --out alone", () =>
+  withFolder(async (outside) => {
+    const sweep = await dryRun(["sweep", "--base", outside, "--seeds", "0", `--data=${outside}/d`]);
+    assertEquals(sweep.slice(3), [
+      "-P=sweep",
+      `--allow-read=.,${outside},${outside}/d`,
+      "experiments/sweep.ts",
+      ...["--base", outside, "--seeds", "0", `--data=${outside}/d`],
+    ]);
+    // A value that happens to be a path opens nothing.
+    assertEquals((await dryRun(["sweep", "--prefix", "/"]))[0], "task");
+    const parity = await dryRun(["parity", "--all", outside]);
+    assertEquals(parity.slice(3), [
+      "-P=parity",
+      `--allow-read=.,../shared,${outside}`,
+      "experiments/parity.ts",
+      ...["--all", outside],
+    ]);
+    // The base of a method's golden folder lies above it.
+    await Deno.mkdir(`${outside}/lora`);
+    await Deno.writeTextFile(`${outside}/config.json`, "{}");
+    assertEquals(
+      (await dryRun(["parity", `${outside}/lora`]))[4],
+      `--allow-read=.,../shared,${outside}/lora,${outside}`,
+    );
+    const elsewhere = await dryRun(["sweep", "--base", "b", "--out", "o"], { cwd: outside });
+    assertEquals(elsewhere.slice(4), [
+      `--allow-read=.,${outside}/b,${outside}/o`,
+      `--allow-write=runs,.cache,${outside}/o`,
+      "experiments/sweep.ts",
+      ...["--base", `${outside}/b`, "--out", `${outside}/o`],
+    ]);
+    assertEquals((await dryRun(["sweep", "--out", "results"])).slice(4, 6), [
+      `--allow-read=.,${root}/results`,
+      `--allow-write=runs,.cache,${root}/results`,
+    ]);
+    const comma = await launch(["sweep", "--base", `${outside}/a,b`], {
+      env: { TUNEGRID_DRY_RUN: "1" },
+    });
+    assertEquals([comma.code, comma.out], [1, ""]);
+    assertMatch(comma.err, /^error: Cannot open .*a,b: Deno takes no comma/);
+  }));
+
+Deno.test("links are opened by their own name and by what they lead to", () =>
+  withFolder(async (outside) => {
+    await Deno.mkdir(`${outside}/real`);
+    await Deno.symlink(`${outside}/real`, `${outside}/link`);
+    const args = await dryRun(["sweep", "--data", `${outside}/link`]);
+    assertEquals(args[4], `--allow-read=.,${outside}/real,${outside}/link`);
+  }));
+
+Deno.test("a missing driver is an error with the command to run", () =>
+  withFolder(async (folder) => {
+    const bin = await programs(folder, tools, {
+      deno: denoScript,
+      id: "echo 1000",
+      uname: "echo Linux",
+      "apt-get": "echo called >&2; exit 1",
+    });
+    const start = () =>
+      launch(["sweep"], {
+        clearEnv: true,
+        env: { PATH: bin, HOME: folder, TUNEGRID_SYSROOT: folder },
+      });
+    const message = "error: Cannot find a Vulkan driver with its loader, and only root with " +
+      "apt-get may install one; run: ";
+    assertEquals(await start(), {
+      code: 1,
+      out: "",
+      err: `${message}sudo apt-get install mesa-vulkan-drivers libvulkan1\n`,
+    });
+    await Deno.remove(`${bin}/apt-get`);
+    await Deno.remove(`${bin}/id`);
+    await Deno.writeTextFile(`${bin}/id`, "#!/bin/sh\necho 0\n", { mode: 0o755 });
+    await Deno.writeTextFile(`${bin}/dnf`, "#!/bin/sh\n", { mode: 0o755 });
+    assertEquals(
+      (await start()).err,
+      `${message}sudo dnf install mesa-vulkan-drivers vulkan-loader\n`,
+    );
+  }));
+
+Deno.test("without Deno, or with one that is too old, npm is needed", () =>
+  withFolder(async (folder) => {
+    await Deno.copyFile(`${root}/tunegrid`, `${folder}/tunegrid`);
+    const bin = await programs(folder, tools, {});
+    const start = () =>
+      launch(["sweep"], {
+        launcher: `${folder}/tunegrid`,
+        clearEnv: true,
+        env: { PATH: bin, HOME: folder },
+      });
+    const missing = await start();
+    assertEquals([missing.code, missing.out], [1, ""]);
+    assertMatch(missing.err, /^error: Cannot install Deno 2\.\d+\.\d+: no npm found; install Node/);
+    await Deno.writeTextFile(`${bin}/deno`, "#!/bin/sh\necho 'deno 2.4.1 (stable)'\n", {
+      mode: 0o755,
+    });
+    assertEquals(await start(), missing);
+  }));
+
+Deno.test("the first start sets up, the second starts at once", () =>
+  withFolder(async (folder) => {
+    const project = `${folder}/project`;
+    await Deno.mkdir(`${project}/lib/std/assert`, { recursive: true });
+    await Deno.copyFile(`${root}/tunegrid`, `${project}/tunegrid`);
+    for (const file of ["deno.json", "mod.ts"]) {
+      await Deno.copyFile(`${root}/lib/std/assert/${file}`, `${project}/lib/std/assert/${file}`);
+    }
+    const manifest = {
+      tasks: { sweep: "deno run -q main.ts" },
+      links: ["./.jsr/*"],
+      imports: { "@std/assert": "jsr:@std/assert@^1.0.14" },
+    };
+    await Deno.writeTextFile(`${project}/deno.json`, JSON.stringify(manifest));
+    await Deno.writeTextFile(
+      `${project}/main.ts`,
+      `import { assertEquals } from "@std/assert";\nconsole.log(typeof assertEquals, Deno.args);`,
+    );
+    const bin = await programs(folder, tools, { deno: denoScript, uname: "echo Elsewhere" });
+    const start = () =>
+      launch(["sweep", "a b"], {
+        launcher: `${project}/tunegrid`,
+        clearEnv: true,
+        // Nothing listens there, as where JSR is out of reach.
+        env: { PATH: bin, HOME: folder, JSR_URL: "http://127.0.0.1:9/", NO_COLOR: "1" },
+      });
+    const first = await start();
+    assertEquals([first.code, first.out], [0, 'function [ "a b" ]\n'], first.err);
+    assertMatch(first.err, /^tunegrid: JSR cannot be reached: linked the stand-ins of lib\/std/);
+    const second = await start();
+    assertEquals(second, { ...first, err: "" });
+    // What is linked follows lib/std.
+    const changed = `${project}/lib/std/assert/mod.ts`;
+    await Deno.writeTextFile(changed, "export const assertEquals = 1;\n");
+    assertEquals((await start()).out, 'number [ "a b" ]\n');
+  }));
