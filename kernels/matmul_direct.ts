@@ -93,7 +93,8 @@ ${
 }`;
   };
 
-  const bias = (r: number) => axis === "n" ? "bias_c" : `bias[row + ${r}u]`;
+  // Stores are a loop, of a count that no compiler can unroll: unrolled, its guards would take four
+  // to ten times as long to compile.
   return `
 let across = (p.${axis} + ${width - 1}u) / ${width}u;
 let down = (p.${row} + ${rows - 1}u) / ${rows}u;
@@ -120,24 +121,18 @@ ${each(steps, step)}
 ${each(xs, (r) => `x_at_${r} += ${steps}u * p.${x}_k;`)}
 ${each(cols, (c) => `y_at_${c} += ${steps}u * p.${y}_k;`)}
 }
-let start = p.c_0 + i * p.c_i + j * p.c_j + row * p.c_${row};
-let rows = p.${row} - row;
+let start = p.c_0 + i * p.c_i + j * p.c_j + row * p.c_${row} + col * p.c_${axis};
+let end = min(p.${row}, row + ${rows}u);
+for (var at_row = row; at_row < end; at_row++) {
+let r = at_row - row;
 ${
     each(cols, (c) =>
-      `if (${col(c)} < p.${axis}) {
-  let at = start + (${col(c)}) * p.c_${axis};
-  ${signature.bias && axis === "n" ? `let bias_c = bias[${col(c)}];` : ""}
-${
-        each(rows, (r) =>
-          `if (${r}u < rows) { ${
-            matmulStore(
-              signature,
-              `sum_${r}_${c}`,
-              `at + ${r}u * p.c_${row}`,
-              bias(r),
-            )
-          } }`)
-      }
+      `var sum_${c} = sum_0_${c};
+${each(rows - 1, (r) => `sum_${c} = select(sum_${c}, sum_${r + 1}_${c}, r == ${r + 1}u);`)}
+if (${col(c)} < p.${axis}) {
+  let at = start + r * p.c_${row} + ${c * lanes}u * p.c_${axis};
+  ${matmulStore(signature, `sum_${c}`, "at", axis === "n" ? `bias[${col(c)}]` : "bias[at_row]")}
 }`)
-  }`;
+  }
+}`;
 }

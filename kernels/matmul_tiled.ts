@@ -68,22 +68,19 @@ let kk = ${alongK ? `v % ${depth}u` : `v / ${tile / 4}u`};
 let q = ${alongK ? `v / ${depth}u` : `v % ${tile / 4}u`};
 let ${dim} = ${dim}_0 + q * 4u;
 let at = ${x}_start + (k0 + kk) * p.${x}_k + ${dim} * p.${x}_${dim};
-var four = vec4<f32>();
-if (k0 + kk < p.k) {
+let inside = k0 + kk < p.k;
 ${
         each(4, (e) =>
-          `if (${dim} + ${e}u < p.${dim}) { four.${
-            "xyzw"[e]
-          } = ${x}[at + ${e}u * p.${x}_${dim}]; }`)
+          `let v_${e} = select(0.0, ${x}[at + ${e}u * p.${x}_${dim}], inside && ${dim} + ${e}u < p.${dim});`)
       }
-}
-tile_${x}[kk * ${stride}u + q] = four;`;
+tile_${x}[kk * ${stride}u + q] = vec4<f32>(v_0, v_1, v_2, v_3);`;
       const over = (round + 1) * side * side > vectors;
       return over
         ? `if (lane + ${round * side * side}u < ${vectors}u) {\n${part}\n}`
         : `{\n${part}\n}`;
     });
 
+  // Stores are loops of a count that no compiler can unroll: see matmul_direct.ts.
   return `
 let across = (p.n + ${tile - 1}u) / ${tile}u;
 let down = (p.m + ${tile - 1}u) / ${tile}u;
@@ -116,23 +113,32 @@ workgroupBarrier();
 }
 let start = p.c_0 + i * p.c_i + j * p.c_j;
 ${
-    each(quads * 4, (r) =>
+    each(quads, (q) =>
       `{
-let m = m_0 + (${Math.floor(r / 4) * side}u + ty) * 4u + ${r % 4}u;
-if (m < p.m) {
+let row = m_0 + (${q * side}u + ty) * 4u;
+let end = min(p.m, row + 4u);
+for (var m = row; m < end; m++) {
 ${
-        each(quads * 4, (c) =>
+        each(quads, (c) =>
           `{
-let n = n_0 + (${Math.floor(c / 4) * side}u + tx) * 4u + ${c % 4}u;
+var sum = sum_${q * 4}_${c};
+${
+            each(3, (r) =>
+              `sum = select(sum, sum_${q * 4 + r + 1}_${c}, m == row + ${r + 1}u);`)
+          }
+let n = n_0 + (${c * side}u + tx) * 4u;
 let at = start + m * p.c_m + n * p.c_n;
-if (n < p.n) { ${
-            matmulStore(
-              signature,
-              `sum_${r}_${Math.floor(c / 4)}.${"xyzw"[c % 4]}`,
-              "at",
-              "bias[n]",
-            )
-          } }
+${
+            each(4, (e) =>
+              `if (n + ${e}u < p.n) { ${
+                matmulStore(
+                  signature,
+                  `sum.${"xyzw"[e]}`,
+                  `at + ${e}u * p.c_n`,
+                  `bias[n + ${e}u]`,
+                )
+              } }`)
+          }
 }`)
       }
 }
