@@ -191,7 +191,7 @@ Deno.test("a missing driver is an error with the command to run", () =>
 Deno.test("without Deno, or with one that is too old, npm is needed", () =>
   withFolder(async (folder) => {
     await Deno.copyFile(`${root}/tunegrid`, `${folder}/tunegrid`);
-    const bin = await programs(folder, tools, {});
+    const bin = await programs(folder, tools, { uname: "echo Linux" });
     const start = () =>
       launch(["sweep"], {
         launcher: `${folder}/tunegrid`,

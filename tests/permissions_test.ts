@@ -40,7 +40,7 @@ Deno.test("the sweep task asks for nothing beyond its own permission set", async
       env: { DENO_AUDIT_PERMISSIONS: audit, NO_COLOR: "1" },
       stdout: "null",
     }).output();
-    assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
+    assertEquals(code, 0, new TextDecoder().decode(stderr));
     const lines = (await Deno.readTextFile(audit)).trimEnd().split("\n");
     const accesses = lines.map((line) => JSON.parse(line) as Access);
     assert(accesses.some(({ value }) => value.endsWith("result.json")), "no result was written");
