@@ -33,6 +33,13 @@ export interface MemoryPlan {
   readonly total: number;
 }
 
+/** A kept node, and the place in a buffer that gets its bytes. */
+export interface Copy {
+  readonly node: Node;
+  readonly to: GPUBuffer;
+  readonly offset: number;
+}
+
 /** Memory and programs of one run on one device. */
 export class Session {
   readonly gpu: Gpu;
@@ -228,15 +235,18 @@ export class Session {
     }
   }
 
+  /** Replays programs as {@linkcode encode} records them, in one submit. */
+  run(programs: readonly Program[], copies: readonly Copy[] = []): void {
+    this.gpu.device.queue.submit([this.encode(programs, copies)]);
+  }
+
   /**
-   * Replays programs, in order, in one pass and one submit, then copies nodes out of the arena.
+   * Records programs, in order, in one pass, and then copies of nodes out of the arena.
    *
    * @param copies Kept nodes of the last program, and where their bytes go.
+   * @returns What must be submitted: WebGPU in Deno does not bear a finished buffer that never is.
    */
-  run(
-    programs: readonly Program[],
-    copies: readonly { node: Node; to: GPUBuffer; offset: number }[] = [],
-  ): void {
+  encode(programs: readonly Program[], copies: readonly Copy[] = []): GPUCommandBuffer {
     const encoder = this.gpu.device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     for (const program of programs) program.encode(pass);
@@ -251,7 +261,7 @@ export class Session {
         byteLength(node, last.sizes),
       );
     }
-    this.gpu.device.queue.submit([encoder.finish()]);
+    return encoder.finish();
   }
 
   /** Reads kept nodes of a program that has run; one wait for all of them. */
