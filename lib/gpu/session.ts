@@ -116,7 +116,8 @@ export class Session {
   }
 
   /**
-   * Allocates all memory and compiles all programs.
+   * Allocates all memory and compiles all programs. WebGPU does not tell how much memory is free;
+   * a budget that a user gives would be held against {@linkcode memory} here.
    *
    * @throws RangeError where a tensor or the whole plan does not fit the adapter.
    */

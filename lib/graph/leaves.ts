@@ -88,7 +88,12 @@ export function input(name: string, shape: Shape, dtype: DType, derivation?: Der
   return inputOp([], { name, shape, dtype, derivation });
 }
 
-/** A variable: a buffer that outlives programs and is shared by all of a session, by its name. */
+/**
+ * A variable: a buffer that outlives programs and is shared by all of a session, by its name.
+ *
+ * Many cells in one program will share frozen variables as they are, and give trained ones a leading
+ * cell axis.
+ */
 export function variable(
   name: string,
   shape: readonly number[],

@@ -10,7 +10,10 @@
 import type { Kernel, Params, Tune } from "../../kernels/kernel.ts";
 import { bindShape, elements, type Shape, type Sizes } from "./shape.ts";
 
-/** Element type of a node. */
+/**
+ * Element type of a node. Half precision joins here: f16 for frozen weights and matrix products, with
+ * f32 sums, residual stream, norms, softmax and loss; all types have four bytes until then.
+ */
 export type DType = "f32" | "u32" | "i32";
 
 /** One node of a graph. Its id grows with creation, so order of ids is an order of execution. */
@@ -85,7 +88,12 @@ export interface Op {
 /** Nodes that nothing computes: see `lib/graph/leaves.ts`. */
 export type Leaf = "input" | "variable" | "constant";
 
-/** What an operation's author writes; see {@linkcode op}. */
+/**
+ * What an operation's author writes; see {@linkcode op}.
+ *
+ * The two other readers of a graph join as further fields: `onnx`, the lowering to ONNX nodes, and
+ * `flops`, the operations that accounting sums up.
+ */
 export interface OpDefinition<A> {
   readonly name: string;
   readonly leaf?: Leaf;

@@ -10,6 +10,9 @@ import type { Update } from "./optimizer.ts";
  * Roots of the forward-and-backward program of one micro-batch: it records the loss, and adds the
  * gradients into the update's gradient variables.
  *
+ * The gradient of the loss itself is 1 here; half precision's loss scale takes its place, and the
+ * update's finite flag (see `clipCoefficient`) then says which steps were skipped.
+ *
  * @param loss Shape [1]; already a mean over the labels of the whole batch.
  */
 export function backwardRoots(loss: Node, update: Update): Node[] {

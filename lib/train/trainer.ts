@@ -1,6 +1,9 @@
 /**
  * The training loop: programs per bucket, one submit per step, evaluation after every epoch.
  *
+ * What of the graph lies before the first trainable parameter gives the same values in every epoch
+ * (without dropout); keeping them, once per example, belongs into `trainingPrograms`.
+ *
  * @module
  */
 
