@@ -13,7 +13,7 @@
  * @module
  */
 
-import { type Kernel, kernel } from "./kernel.ts";
+import { type Element, type Kernel, kernel } from "./kernel.ts";
 
 /** What is fixed about a product when its kernel is generated. */
 export interface MatmulSignature {
@@ -21,7 +21,10 @@ export interface MatmulSignature {
   readonly aUnit: "m" | "k";
   /** The unit-stride dimension of B: `n` (row-major [k, n]) or `k` (as Linear weights [n, k]). */
   readonly bUnit: "k" | "n";
-  /** Whether all sizes, strides and offsets of A, B and C allow loads and stores of four. */
+  /**
+   * Whether loads of four along the unit dimensions never straddle anything: k, offsets and strides
+   * of A and B are multiples of four, the unit strides are 1, and whole rows of A and B are bound.
+   */
   readonly aligned: boolean;
   /** C += product, in place of C = product. */
   readonly accumulate: boolean;
@@ -55,14 +58,15 @@ export const MATMUL_PARAMS = {
   alpha: "f32",
 } as const;
 
-/** Bindings that a signature calls for. */
+/** Bindings that a signature calls for; A and B are read as scalars, or as `elements` says. */
 export function matmulBindings(
   signature: MatmulSignature,
+  { a = "f32", b = "f32" }: { readonly a?: Element; readonly b?: Element } = {},
 ): Pick<Kernel, "reads" | "writes" | "params"> {
   return {
     reads: {
-      a: "f32",
-      b: "f32",
+      a,
+      b,
       ...(signature.bias ? { bias: "f32" as const } : {}),
       ...(signature.addend ? { d: "f32" as const } : {}),
     },

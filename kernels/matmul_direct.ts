@@ -24,7 +24,7 @@ export interface DirectBlock {
   readonly cols: number;
   /** Workgroup size; with subgroups, their size as well. */
   readonly lanes: number;
-  /** Steps of k in one turn of the loop. */
+  /** Steps of k in one turn of the loop; four where a load takes four of k. */
   readonly steps: number;
   /** Whether lanes exchange rows by `subgroupBroadcast`. */
   readonly subgroup: boolean;
@@ -33,6 +33,8 @@ export interface DirectBlock {
 /** Register blocks, measured best on lavapipe: general, attention's, and for little output. */
 export const DIRECT_BLOCKS: readonly DirectBlock[] = [
   { axis: "n", rows: 16, cols: 4, lanes: 8, steps: 2, subgroup: true },
+  { axis: "n", rows: 32, cols: 4, lanes: 8, steps: 1, subgroup: true },
+  { axis: "n", rows: 24, cols: 4, lanes: 8, steps: 2, subgroup: true },
   { axis: "n", rows: 24, cols: 3, lanes: 8, steps: 2, subgroup: true },
   { axis: "n", rows: 8, cols: 4, lanes: 8, steps: 2, subgroup: true },
   { axis: "m", rows: 8, cols: 4, lanes: 8, steps: 2, subgroup: true },
@@ -45,15 +47,23 @@ export function directName({ axis, rows, cols, lanes, subgroup }: DirectBlock): 
   return `matmul_${subgroup ? "subgroup" : "direct"}_${axis}_${rows}x${cols * lanes}`;
 }
 
-/** The variant with one register block; any strides, so that one program serves all layouts. */
+/**
+ * The variant with one register block.
+ *
+ * Where the signature is aligned, operands are read as vectors of four along their unit-stride
+ * dimension: along k for four steps at once, else for four neighbours, of which a lane then holds
+ * groups of four columns or, with subgroups and enough of them, rows.
+ */
 export function matmulDirect(signature: MatmulSignature, block: DirectBlock): Kernel {
   const { axis, rows, cols, lanes, subgroup } = block;
   const other = axis === "n" ? "m" : "n";
   const width = cols * lanes;
+  const { x, y } = operands(signature, block);
+  const element = ({ vector }: Side) => vector === "none" ? "f32" : "vec4<f32>";
   return kernel({
     name: directName(block),
     ...(subgroup ? { subgroup: lanes } : {}),
-    ...matmulBindings(signature),
+    ...matmulBindings(signature, { [x.name]: element(x), [y.name]: element(y) }),
     tune: { wg: lanes },
     workgroups: (p) =>
       Math.ceil(p[axis] / width) * Math.ceil(p[other] / rows) * p.batch_i * p.batch_j,
@@ -61,77 +71,156 @@ export function matmulDirect(signature: MatmulSignature, block: DirectBlock): Ke
   });
 }
 
-function body(
-  signature: MatmulSignature,
-  { axis, rows, cols, lanes, steps, subgroup }: DirectBlock,
-): string {
-  // X is the operand of the rows, Y that of the lanes' columns.
-  const [row, x, y] = axis === "n" ? ["m", "a", "b"] : ["n", "b", "a"];
+/** How one operand is read. */
+interface Side {
+  readonly name: "a" | "b";
+  /** Its dimension besides k. */
+  readonly dim: "m" | "n";
+  /** What a load takes four of. */
+  readonly vector: "k" | "dim" | "none";
+  /** Elements of `dim` that a lane loads, and loads that this takes for each step or vector of k. */
+  readonly count: number;
+  readonly loads: number;
+}
+
+/** The operand of the rows, X, and that of the lanes' columns, Y. */
+function operands(
+  { aligned, aUnit, bUnit }: MatmulSignature,
+  { axis, rows, cols, lanes, subgroup }: DirectBlock,
+): { x: Side; y: Side } {
+  const side = (name: "a" | "b", count: number, divisible: boolean): Side => {
+    const alongK = (name === "a" ? aUnit : bUnit) === "k";
+    const vector = !aligned ? "none" : alongK ? "k" : divisible ? "dim" : "none";
+    const dim = name === "a" ? "m" : "n";
+    return { name, dim, vector, count, loads: vector === "dim" ? count / 4 : count };
+  };
+  const own = subgroup ? rows / lanes : rows;
+  const [x, y] = axis === "n" ? ["a", "b"] as const : ["b", "a"] as const;
+  return { x: side(x, own, subgroup && own % 4 === 0), y: side(y, cols, cols % 4 === 0) };
+}
+
+const each = (count: number, line: (i: number) => string) =>
+  Array.from({ length: count }, (_, i) => line(i)).join("\n");
+
+function body(signature: MatmulSignature, block: DirectBlock): string {
+  const { axis, rows, cols, lanes, subgroup } = block;
+  const { x, y } = operands(signature, block);
+  const steps = x.vector === "k" || y.vector === "k" ? 4 : block.steps;
   const width = cols * lanes;
-  const xs = subgroup ? rows / lanes : rows;
-  const each = (count: number, line: (i: number) => string) =>
-    Array.from({ length: count }, (_, i) => line(i)).join("\n");
-  const col = (c: number) => `col + ${c * lanes}u`;
+
+  /** Place of a lane's i-th element among the block's; groups of four where loads take four. */
+  const place = ({ vector }: Side, i: number) =>
+    vector === "dim"
+      ? `lane * 4u + ${Math.floor(i / 4) * 4 * lanes + i % 4}u`
+      : `lane + ${i * lanes}u`;
+  const column = (c: number) => `col + ${place(y, c)}`;
 
   // Addresses are clamped, not guarded: what lies outside is computed twice and not stored.
-  const step = (s: number) => {
-    const load = (operand: string, at: string) => {
-      const value = `${operand}[${at}${s > 0 ? ` + ${s}u * p.${operand}_k` : ""}]`;
-      return s > 0 ? `select(0.0, ${value}, inside_${s})` : value;
-    };
-    const spread = (r: number) =>
-      subgroup ? `subgroupBroadcast(own_${Math.floor(r / lanes)}, ${r % lanes}u)` : `own_${r}`;
-    return `{
-${s > 0 ? `let inside_${s} = k + ${s}u < p.k;` : ""}
-${each(cols, (c) => `let y_${c} = ${load(y, `y_at_${c}`)};`)}
-${each(xs, (r) => `let own_${r} = ${load(x, `x_at_${r}`)};`)}
-${
-      each(rows, (r) =>
-        `let x_${r} = ${spread(r)};\n` +
-        each(cols, (c) => `sum_${r}_${c} = fma(x_${r}, y_${c}, sum_${r}_${c});`))
+  const addresses = (side: Side, start: string, at: (i: number) => string) => {
+    const { name, dim, vector, loads } = side;
+    const scale = vector === "none" ? "" : " / 4u";
+    return each(
+      loads,
+      (i) =>
+        `var at_${name}_${i} = (${name}_start + min(${start} + ${
+          at(vector === "dim" ? 4 * i : i)
+        }, p.${dim} - 1u) * p.${name}_${dim})${scale};`,
+    ) +
+      `\nlet step_${name} = p.${name}_k${vector === "dim" ? " / 4u" : ""};`;
+  };
+  const loadsOf = (side: Side, s: number) => {
+    const { name, vector, count, loads } = side;
+    if (vector === "k") {
+      return each(count, (i) => `let ${name}_${i} = four_${name}_${i}[${s}];`);
     }
-}`;
+    const value = (i: number) =>
+      `${name}[at_${name}_${i}${s > 0 ? ` + ${s}u * step_${name}` : ""}]`;
+    if (vector === "dim") {
+      return each(loads, (i) =>
+        `let four_${name}_${i} = ${value(i)};\n` +
+        each(4, (e) => `let ${name}_${4 * i + e} = four_${name}_${i}[${e}];`));
+    }
+    // Sizes that are aligned are multiples of four steps of k.
+    const guarded = s > 0 && !signature.aligned;
+    return each(
+      count,
+      (i) => `let ${name}_${i} = ${guarded ? `select(0.0, ${value(i)}, inside_${s})` : value(i)};`,
+    );
+  };
+  const fours = ({ name, vector, count }: Side) =>
+    vector === "k" ? each(count, (i) => `let four_${name}_${i} = ${name}[at_${name}_${i}];`) : "";
+  const advance = ({ name, vector, loads }: Side) =>
+    each(loads, (i) => `at_${name}_${i} += ${vector === "k" ? 1 : steps}u * step_${name};`);
+
+  // Which lane holds a row, and as which of its own.
+  const holder = (r: number) =>
+    x.vector === "dim"
+      ? { lane: Math.floor(r / 4) % lanes, own: Math.floor(r / (4 * lanes)) * 4 + r % 4 }
+      : { lane: r % lanes, own: Math.floor(r / lanes) };
+  const row = (r: number) => {
+    if (!subgroup) return `${x.name}_${r}`;
+    const { lane, own } = holder(r);
+    return `subgroupBroadcast(${x.name}_${own}, ${lane}u)`;
   };
 
   // Stores are a loop, of a count that no compiler can unroll: unrolled, its guards would take four
   // to ten times as long to compile.
   return `
 let across = (p.${axis} + ${width - 1}u) / ${width}u;
-let down = (p.${row} + ${rows - 1}u) / ${rows}u;
-let col = (group % across) * ${width}u + lane;
+let down = (p.${x.dim} + ${rows - 1}u) / ${rows}u;
+let col = (group % across) * ${width}u;
 let row = (group / across) % down * ${rows}u;
 let batch = group / (across * down);
 let j = batch % p.batch_j;
 let i = batch / p.batch_j;
 let a_start = p.a_0 + i * p.a_i + j * p.a_j;
 let b_start = i * p.b_i + j * p.b_j;
-${
-    each(xs, (r) =>
-      `var x_at_${r} = ${x}_start + min(row + ${
-        subgroup ? `${r * lanes}u + lane` : `${r}u`
-      }, p.${row} - 1u) * p.${x}_${row};`)
-  }
-${
-    each(cols, (c) =>
-      `var y_at_${c} = ${y}_start + min(${col(c)}, p.${axis} - 1u) * p.${y}_${axis};`)
-  }
+${addresses(x, "row", (i) => subgroup ? place(x, i) : `${i}u`)}
+${addresses(y, "col", (i) => place(y, i))}
 ${each(rows, (r) => each(cols, (c) => `var sum_${r}_${c} = 0.0;`))}
 for (var k = 0u; k < p.k; k += ${steps}u) {
-${each(steps, step)}
-${each(xs, (r) => `x_at_${r} += ${steps}u * p.${x}_k;`)}
-${each(cols, (c) => `y_at_${c} += ${steps}u * p.${y}_k;`)}
+${fours(x)}
+${fours(y)}
+${
+    each(steps, (s) =>
+      `{
+${
+        s > 0 && !signature.aligned
+          ? `let inside_${s} = k + ${s}u < p.k;`
+          : ""
+      }
+${loadsOf(y, s)}
+${loadsOf(x, s)}
+${
+        each(rows, (r) =>
+          `let row_${r} = ${row(r)};\n` +
+          each(cols, (c) => `sum_${r}_${c} = fma(row_${r}, ${y.name}_${c}, sum_${r}_${c});`))
+      }
+}`)
+  }
+${advance(x)}
+${advance(y)}
 }
-let start = p.c_0 + i * p.c_i + j * p.c_j + row * p.c_${row} + col * p.c_${axis};
-let end = min(p.${row}, row + ${rows}u);
+let start = p.c_0 + i * p.c_i + j * p.c_j;
+let end = min(p.${x.dim}, row + ${rows}u);
 for (var at_row = row; at_row < end; at_row++) {
-let r = at_row - row;
 ${
     each(cols, (c) =>
       `var sum_${c} = sum_0_${c};
-${each(rows - 1, (r) => `sum_${c} = select(sum_${c}, sum_${r + 1}_${c}, r == ${r + 1}u);`)}
-if (${col(c)} < p.${axis}) {
-  let at = start + r * p.c_${row} + ${c * lanes}u * p.c_${axis};
-  ${matmulStore(signature, `sum_${c}`, "at", axis === "n" ? `bias[${col(c)}]` : "bias[at_row]")}
+${
+        each(rows - 1, (r) =>
+          `sum_${c} = select(sum_${c}, sum_${r + 1}_${c}, at_row == row + ${r + 1}u);`)
+      }
+if (${column(c)} < p.${axis}) {
+  let at = start + at_row * p.c_${x.dim} + (${column(c)}) * p.c_${axis};
+  ${
+        matmulStore(
+          signature,
+          `sum_${c}`,
+          "at",
+          axis === "n" ? `bias[${column(c)}]` : "bias[at_row]",
+        )
+      }
 }`)
   }
 }`;

@@ -4,13 +4,13 @@
  * @module
  */
 
+import type { Params } from "../../kernels/kernel.ts";
 import type { MatmulSignature } from "../../kernels/matmul.ts";
 import { matmulVariants } from "../../kernels/matmul_variants.ts";
 import { type Dispatch, type Node, op, type RowRange, type RunContext } from "../graph/node.ts";
 import { elements, formatShape, sameShape } from "../graph/shape.ts";
 import { rowShards } from "./row_shards.ts";
 import { type Axis, classify, letterDims, parseSubscripts, type Subscripts } from "./subscripts.ts";
-import { scale } from "./elementwise.ts";
 import { sumTo } from "./sum.ts";
 
 interface Einsum {
@@ -144,10 +144,12 @@ function contract(
       alpha,
     };
     const first = part === 0 || !cut(k);
+    const aUnit = k.a === 1 || m.a !== 1 ? "k" : "m";
+    const bUnit = n.b === 1 || k.b !== 1 ? "n" : "k";
     const signature: MatmulSignature = {
-      aUnit: k.a === 1 || m.a !== 1 ? "k" : "m",
-      bUnit: n.b === 1 || k.b !== 1 ? "n" : "k",
-      aligned: aligned(params),
+      aUnit,
+      bUnit,
+      aligned: aligned(params, aUnit, bUnit),
       accumulate: accumulate || !first,
       bias: "bias" in fused && first,
       addend: "d" in fused && first,
@@ -171,11 +173,13 @@ function contract(
   });
 }
 
-/** Whether rows of four consecutive elements never straddle anything. */
-function aligned(params: Readonly<Record<string, number>>): boolean {
-  return Object.entries(params).every(([name, value]) =>
-    name.startsWith("batch") || name === "alpha" || name === "m" || value === 1 || value % 4 === 0
-  );
+/** Whether loads of four along the unit strides never straddle anything. */
+function aligned(params: Params, aUnit: string, bUnit: string): boolean {
+  const units = [`a_${aUnit}`, `b_${bUnit}`];
+  return units.every((name) => params[name] === 1) &&
+    ["k", "a_0", "a_i", "a_j", "a_m", "a_k", "b_i", "b_j", "b_k", "b_n"].every((name) =>
+      units.includes(name) || params[name] % 4 === 0
+    );
 }
 
 function largest(s: Subscripts, a: Node, b: Node, out: Node, context: RunContext) {

@@ -29,22 +29,31 @@ const signatures: MatmulSignature[] = [
   { ...plain, aUnit: "k", bUnit: "n" },
   { ...plain, aUnit: "m", bUnit: "k", bias: true },
   { ...plain, aUnit: "k", bUnit: "k", bias: true, addend: true, accumulate: true },
+  { ...plain, aUnit: "k", bUnit: "n", aligned: true },
+  { ...plain, aUnit: "m", bUnit: "n", aligned: true },
+  { ...plain, aUnit: "m", bUnit: "k", aligned: true },
+  { ...plain, aUnit: "k", bUnit: "k", aligned: true },
 ];
 
-/** Operands with one element of padding in every row, and two before the first of A and C. */
+/**
+ * Operands with padding in every row and before the first element of A and C; where the signature
+ * is aligned, k is rounded up to a multiple of four.
+ */
 function layout(
-  { aUnit, bUnit }: MatmulSignature,
-  [m, n, k, i, j]: (typeof shapes)[number],
+  { aUnit, bUnit, aligned }: MatmulSignature,
+  [m, n, steps, i, j]: (typeof shapes)[number],
 ): Params {
-  const [aRows, aRow] = aUnit === "k" ? [m, k + 1] : [k, m + 1];
-  const [bRows, bRow] = bUnit === "n" ? [k, n + 1] : [n, k + 1];
+  const padded = (size: number) => aligned ? Math.ceil(size / 4) * 4 + 4 : size + 1;
+  const k = aligned ? Math.ceil(steps / 4) * 4 : steps;
+  const [aRows, aRow] = aUnit === "k" ? [m, padded(k)] : [k, padded(m)];
+  const [bRows, bRow] = bUnit === "n" ? [k, padded(n)] : [n, padded(k)];
   return {
     m,
     n,
     k,
     batch_i: i,
     batch_j: j,
-    a_0: 2,
+    a_0: 4,
     a_i: j * aRows * aRow,
     a_j: aRows * aRow,
     a_m: aUnit === "k" ? aRow : 1,
@@ -133,10 +142,10 @@ gpuTest(
       for (const shape of shapes) {
         const params = layout(signature, shape);
         const random = (count: number) => Float32Array.from(randomNormal(count));
-        const { c_0, c_i, batch_i, batch_j, m, n, k } = params;
+        const { a_0, a_j, b_j, c_0, c_i, batch_i, batch_j, n } = params;
         const x: Operands = {
-          a: random(2 + batch_i * batch_j * (m + 1) * (k + 1)),
-          b: random(batch_j * (k + 1) * (n + 1)),
+          a: random(a_0 + batch_i * batch_j * a_j),
+          b: random(batch_j * b_j),
           bias: random(n),
           d: random(c_0 + batch_i * c_i),
           c: random(c_0 + batch_i * c_i),
