@@ -207,7 +207,7 @@ Deno.test("chooseKernel() follows from adapter kind and sizes alone", () => {
   const lavapipe = { adapter: software, subgroup: 8, kernelChoices: new Map() };
   const plainLavapipe = { ...lavapipe, subgroup: 0 };
   const real = { ...plainLavapipe, adapter: hardware };
-  assertEquals(chosen(lavapipe, 512, 512, 512), "matmul_subgroup_n_16x32");
+  assertEquals(chosen(lavapipe, 512, 512, 512), "matmul_subgroup_n_32x32");
   assertEquals(chosen(lavapipe, 24, 24, 32, 128), "matmul_subgroup_n_24x24");
   assertEquals(chosen(lavapipe, 768, 8, 128), "matmul_subgroup_m_8x32");
   assertEquals(chosen(plainLavapipe, 512, 512, 512), "matmul_direct_n_8x64");
