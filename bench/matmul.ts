@@ -1,5 +1,6 @@
 /**
- * Speed of every matmul variant, cubes and the products of a small model's training step.
+ * Speed of every matmul variant on cubes, and of those for this kind of adapter on the products of a
+ * small model's training step.
  *
  * @module
  */
@@ -90,6 +91,11 @@ async function benchCase(gpu: Gpu, test: Case): Promise<Row[]> {
     const plain = { aligned: true, accumulate: false, bias: false, addend: false } as const;
     for (const { name, subgroup } of matmulVariants({ ...plain, aUnit: "k", bUnit: "n" })) {
       if (subgroup !== undefined && subgroup !== gpu.subgroup) continue;
+      // Beside the cubes, only what the rule takes on this kind of adapter.
+      const tiled = name.includes("tiled");
+      if (test.what !== "cube" && (name.includes("naive") || tiled === gpu.adapter.software)) {
+        continue;
+      }
       compiled.set(name, compile(gpu, session, subscripts, shapes, name));
     }
     await session.build();

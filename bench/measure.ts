@@ -26,13 +26,13 @@ export interface Timing {
 }
 
 /** Milliseconds that a batch should take, rounds at least and at most, and the spread to reach. */
-const BATCH = 150;
-const ROUNDS = { least: 4, most: 10 };
+const BATCH = 100;
+const ROUNDS = { least: 3, most: 6 };
 const STABLE = 0.03;
 
 /**
  * Times competing pieces of work in turns: warms each up, then repeats rounds until the two fastest
- * rounds of each lie within 3 %, or ten are done.
+ * rounds of each lie within 3 %, or six are done.
  */
 export async function measure(
   works: readonly Work[],

@@ -50,9 +50,9 @@ export function directName({ axis, rows, cols, lanes, subgroup }: DirectBlock): 
 /**
  * The variant with one register block.
  *
- * Where the signature is aligned, operands are read as vectors of four along their unit-stride
- * dimension: along k for four steps at once, else for four neighbours, of which a lane then holds
- * groups of four columns or, with subgroups and enough of them, rows.
+ * With subgroups and an aligned signature, operands are read as vectors of four along their
+ * unit-stride dimension: along k for four steps at once, else for four neighbours where a lane loads
+ * that many. Without subgroups this was measured to be slower than scalars.
  */
 export function matmulDirect(signature: MatmulSignature, block: DirectBlock): Kernel {
   const { axis, rows, cols, lanes, subgroup } = block;
@@ -88,15 +88,15 @@ function operands(
   { aligned, aUnit, bUnit }: MatmulSignature,
   { axis, rows, cols, lanes, subgroup }: DirectBlock,
 ): { x: Side; y: Side } {
-  const side = (name: "a" | "b", count: number, divisible: boolean): Side => {
-    const alongK = (name === "a" ? aUnit : bUnit) === "k";
-    const vector = !aligned ? "none" : alongK ? "k" : divisible ? "dim" : "none";
-    const dim = name === "a" ? "m" : "n";
+  const side = (name: "a" | "b", count: number): Side => {
+    const [dim, unit] = name === "a" ? ["m", aUnit] as const : ["n", bUnit] as const;
+    const along = unit === "k" ? "k" : count % 4 === 0 ? "dim" : "none";
+    const vector = aligned && subgroup ? along : "none";
     return { name, dim, vector, count, loads: vector === "dim" ? count / 4 : count };
   };
   const own = subgroup ? rows / lanes : rows;
   const [x, y] = axis === "n" ? ["a", "b"] as const : ["b", "a"] as const;
-  return { x: side(x, own, subgroup && own % 4 === 0), y: side(y, cols, cols % 4 === 0) };
+  return { x: side(x, own), y: side(y, cols) };
 }
 
 const each = (count: number, line: (i: number) => string) =>
@@ -131,20 +131,21 @@ function body(signature: MatmulSignature, block: DirectBlock): string {
   // Where sizes are aligned, k is a multiple of the steps.
   const guarded = (s: number) => s > 0 && !signature.aligned;
   const inside = (s: number) => guarded(s) ? `let inside_${s} = k + ${s}u < p.k;` : "";
+  const load = ({ name }: Side, i: number, s: number) =>
+    `${name}[at_${name}_${i}${s > 0 ? ` + ${s}u * step_${name}` : ""}]`;
+  const scalar = (side: Side, i: number, s: number) =>
+    guarded(s) ? `select(0.0, ${load(side, i, s)}, inside_${s})` : load(side, i, s);
   const loadsOf = (side: Side, s: number) => {
     const { name, vector, count, loads } = side;
     if (vector === "k") {
       return each(count, (i) => `let ${name}${s}_${i} = four_${name}_${i}[${s}];`);
     }
-    const value = (i: number) =>
-      `${name}[at_${name}_${i}${s > 0 ? ` + ${s}u * step_${name}` : ""}]`;
     if (vector === "dim") {
       return each(loads, (i) =>
-        `let four${s}_${name}_${i} = ${value(i)};\n` +
+        `let four${s}_${name}_${i} = ${load(side, i, s)};\n` +
         each(4, (e) => `let ${name}${s}_${4 * i + e} = four${s}_${name}_${i}[${e}];`));
     }
-    const loaded = (i: number) => guarded(s) ? `select(0.0, ${value(i)}, inside_${s})` : value(i);
-    return each(count, (i) => `let ${name}${s}_${i} = ${loaded(i)};`);
+    return each(count, (i) => `let ${name}${s}_${i} = ${scalar(side, i, s)};`);
   };
   const fours = ({ name, vector, count }: Side) =>
     vector === "k" ? each(count, (i) => `let four_${name}_${i} = ${name}[at_${name}_${i}];`) : "";
@@ -157,13 +158,13 @@ function body(signature: MatmulSignature, block: DirectBlock): string {
       ? { lane: Math.floor(r / 4) % lanes, own: Math.floor(r / (4 * lanes)) * 4 + r % 4 }
       : { lane: r % lanes, own: Math.floor(r / lanes) };
   const row = (r: number, s: number) => {
-    if (!subgroup) return `${x.name}${s}_${r}`;
+    if (!subgroup) return scalar(x, r, s);
     const { lane, own } = holder(r);
     return `subgroupBroadcast(${x.name}${s}_${own}, ${lane}u)`;
   };
 
-  // All loads of a turn come first: mixed with the sums they cost a fifth of the speed. Stores are a
-  // loop of a count that no compiler can unroll: unrolled, their guards take four to ten times as
+  // What lanes hold is loaded before all sums: mixed with them it costs a fifth of the speed. Stores
+  // are a loop of a count that no compiler can unroll: unrolled, their guards take four to ten times as
   // long to compile.
   return `
 let across = (p.${axis} + ${width - 1}u) / ${width}u;
@@ -183,7 +184,7 @@ ${fours(x)}
 ${fours(y)}
 ${each(steps, inside)}
 ${each(steps, (s) => loadsOf(y, s))}
-${each(steps, (s) => loadsOf(x, s))}
+${subgroup ? each(steps, (s) => loadsOf(x, s)) : ""}
 ${
     each(steps, (s) =>
       `{
