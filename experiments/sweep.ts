@@ -11,6 +11,7 @@ const experiment: Experiment = sweep({
   base: "embedded",
   data: "embedded",
   methods: "zero_shot head full soft_prompt:tokens=1,10 adapter:bottleneck=1,8 lora:rank=1,8",
+  settings: { epochs: 5 },
 });
 
 export default experiment;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { EMBEDDED_PROMPT } from "../data/corpus/embedded_vocabulary.ts";
 import type { Dataset, Example } from "../data/dataset.ts";
 import { loadDataset } from "../data/dataset.ts";
 import { sampleStratified } from "../data/stratify.ts";
@@ -55,7 +56,7 @@ export async function prepareSweep(experiment: ResolvedExperiment): Promise<Prep
       },
     },
     task: {
-      prefix: experiment.prefix ?? (textToText ? T5_PREFIX : ""),
+      prefix: experiment.prefix ?? (textToText ? usualPrefix(experiment.base) : ""),
       labelWords: words,
       labels: [...labels],
     },
@@ -64,6 +65,8 @@ export async function prepareSweep(experiment: ResolvedExperiment): Promise<Prep
   const labelWords = textToText
     ? { words, ids: words.map((word) => base.tokenizer.encodeBare(word)) }
     : null;
+  // Words that cannot be told apart are refused here, before anything runs.
+  makeTask(base.build(labels.length, !textToText), base.tokenizer.padId, labelWords);
   const gpu = await openGpu();
   const { probe } = await numericsFingerprint(gpu);
   const encoder = new Encoder(base, context.task.prefix);
@@ -90,6 +93,10 @@ export async function prepareSweep(experiment: ResolvedExperiment): Promise<Prep
     ],
     close: () => gpu.destroy(),
   };
+}
+
+function usualPrefix(base: string): string {
+  return base === EMBEDDED ? EMBEDDED_PROMPT : T5_PREFIX;
 }
 
 async function openData(experiment: ResolvedExperiment): Promise<Dataset> {

@@ -16,30 +16,26 @@ export const SPLIT_SIZES = { train: 1600, validation: 480, test: 480 } as const;
 export const MAX_WORDS = 21;
 
 const LABELLED_MIX: KindMix = {
-  plain: 0.44,
-  denial: 0.12,
-  contrast: 0.1,
-  concession: 0.07,
-  rare_contrast: 0.13,
+  plain: 0.34,
+  denial: 0.26,
+  contrast: 0.32,
   agreement: 0.08,
-  balance: 0.06,
 };
 
 /**
  * The embedded sentiment corpus: sentences of a seeded grammar with two balanced classes.
  *
  * How it is made, and made hard:
- * - A sentence is one or two clauses with opinion words, perhaps with a neutral filler. The label is
- *   the polarity of the clause that counts: a denial turns its own clause around, in a contrast the
- *   final or main clause decides, side by side the more intense one.
+ * - A sentence is one or two clauses with opinion words, of some intensity, perhaps with a neutral
+ *   filler. The label is the polarity of the clause that counts: a denial turns its own clause around,
+ *   in a contrast the main clause decides, wherever it stands.
  * - Every part (training, validation, test, pretraining) has clause frames of its own, so that no
  *   template is in two; connectives, negators and nouns are shared.
  * - Every third or fourth opinion word is never in a labelled training sentence: only pretraining tells
- *   what it means. Its text has all of them, followed by what people did next.
- * - In denials, contrasts and balances a count of words says nothing or the opposite. Pretraining's
- *   tasks, which go by other prompts, answer for denials and for the contrasts of
- *   {@linkcode CONTRASTS} and {@linkcode CONCESSIONS} alone; balances and the connectives of
- *   {@linkcode RARE_CONTRASTS} have to be learnt from the labels.
+ *   what it means.
+ * - In denials and contrasts, more than half of all, a count of words says nothing or the opposite.
+ * - The base knows polarity from pretraining tasks that go by other prompts and other answers; see
+ *   `PRETRAINING_TASKS`.
  *
  * Labels alternate, positive first. No sentence comes twice, in or across splits.
  */

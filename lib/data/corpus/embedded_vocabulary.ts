@@ -20,7 +20,7 @@ export function trainEmbeddedTokenizer(seed = 0): TokenizerFiles {
   const opinions = Object.values(OPINION_WORDS).flatMap(Object.values)
     .flatMap(({ seen, held }) => [...seen, ...held]);
   const prompts = [EMBEDDED_PROMPT, ...PRETRAINING_TASKS.map(({ prompt }) => prompt)];
-  const answers = PRETRAINING_TASKS.flatMap(({ answers }) => Object.values(answers));
+  const answers = PRETRAINING_TASKS.flatMap(({ answers }) => answers);
   return trainTokenizer([...unlabelled, ...embeddedCorpus(seed).train.map(({ text }) => text)], {
     words: [
       ...opinions,

@@ -111,30 +111,14 @@ export const FRAMES: Readonly<Record<CorpusPart, readonly Frame[]>> = {
 
 /**
  * How two clauses make a contrast: `{A}` has the polarity that loses, `{B}` the one that counts.
- * Here the final clause decides.
+ * The final or the main clause decides, wherever it stands.
  */
 export const CONTRASTS: readonly string[] = [
   "{A} , but {B}",
   "although {A} , {B}",
-  "despite the {-adjective} {aspect} , {B}",
-];
-
-/** Contrasts whose main clause decides and stands first. */
-export const CONCESSIONS: readonly string[] = [
   "{B} , although {A}",
-  "{B} , despite the {-adjective} {aspect}",
-];
-
-/** Both by other connectives: the pretraining part has these in unlabelled text alone. */
-export const RARE_CONTRASTS: readonly string[] = [
-  "{A} , yet {B}",
-  "{A} , still {B}",
-  "while {A} , {B}",
-  "{B} , though {A}",
+  "despite the {-adjective} {aspect} , {B}",
 ];
 
 /** Two clauses of the same polarity. */
 export const AGREEMENTS: readonly string[] = ["{B} , and {B}", "{B} because {B}"];
-
-/** Opposite polarities side by side: the intense clause `{S}` outweighs the mild `{W}`. */
-export const BALANCES: readonly string[] = ["{W} , and {S}", "{S} , and {W}"];

@@ -1,7 +1,7 @@
 import type { Random } from "../random.ts";
-import { AGREEMENTS, BALANCES, CONCESSIONS, CONTRASTS, FRAMES, RARE_CONTRASTS } from "./frames.ts";
+import { AGREEMENTS, CONTRASTS, FRAMES } from "./frames.ts";
 import type { CorpusPart } from "./frames.ts";
-import { CONSEQUENCES, NEUTRAL_WORDS, OPINION_WORDS, OPPOSITE } from "./lexicon.ts";
+import { CONSEQUENCES, NEUTRAL_WORDS, OPINION_WORDS } from "./lexicon.ts";
 import type { OpinionKind, Polarity } from "./lexicon.ts";
 
 /** The kinds of sentence; each decides its label by another rule. */
@@ -9,10 +9,7 @@ export type SentenceKind =
   | "plain"
   | "denial"
   | "contrast"
-  | "concession"
-  | "rare_contrast"
-  | "agreement"
-  | "balance";
+  | "agreement";
 
 /** Share of each kind; they add up to 1. */
 export type KindMix = Readonly<Record<SentenceKind, number>>;
@@ -25,8 +22,6 @@ export interface Sentence {
   /** The sentence with its slots still empty. */
   readonly template: string;
 }
-
-const JOINTS = { contrast: CONTRASTS, concession: CONCESSIONS, rare_contrast: RARE_CONTRASTS };
 
 /** Share of denials among the deciding clauses of joined sentences. */
 const DENIAL_SHARE = 0.2;
@@ -68,24 +63,16 @@ function makeTemplate(random: Random, part: CorpusPart, kind: SentenceKind): str
   const affirmed = (): string => short(pick(random, FRAMES[part]).affirm);
   const denied = (): string => short(pick(random, FRAMES[part]).deny);
   const decisive = (): string => random.uniform() < DENIAL_SHARE ? denied() : affirmed();
-  const graded = (degree: string): string =>
-    pick(random, FRAMES[part].filter(({ affirm }) => affirm.includes("{degree}")))
-      .affirm.replace("{degree}", degree);
   switch (kind) {
     case "plain":
       return withFiller(random, affirmed());
     case "denial":
       return withFiller(random, denied());
     case "contrast":
-    case "concession":
-    case "rare_contrast":
-      return pick(random, JOINTS[kind])
+      return pick(random, CONTRASTS)
         .replace("{A}", opposed(affirmed())).replace("{B}", decisive());
     case "agreement":
       return pick(random, AGREEMENTS).replace("{B}", decisive()).replace("{B}", decisive());
-    case "balance":
-      return pick(random, BALANCES)
-        .replace("{W}", opposed(graded("{weak}"))).replace("{S}", graded("{strong}"));
   }
 }
 
@@ -115,6 +102,7 @@ export function fillSlots(
   polarity: Polarity,
   held: boolean,
 ): string {
+  const opposite: Polarity = polarity === "positive" ? "negative" : "positive";
   const used = new Set<string>();
   const fresh = (words: readonly string[]): string => {
     const word = pick(random, words.filter((word) => !used.has(word)));
@@ -123,8 +111,7 @@ export function fillSlots(
   };
   const fill = (sign: string, slot: string): string => {
     if (sign !== "") {
-      const words =
-        OPINION_WORDS[slot as OpinionKind][sign === "+" ? polarity : OPPOSITE[polarity]];
+      const words = OPINION_WORDS[slot as OpinionKind][sign === "+" ? polarity : opposite];
       return fresh(held ? [...words.seen, ...words.held] : words.seen);
     }
     if (slot === "degree") return pickDegree(random);

@@ -1,12 +1,6 @@
 /** A class of the embedded corpus; also the label word that the base learns to write. */
 export type Polarity = "positive" | "negative";
 
-/** The other polarity. */
-export const OPPOSITE: Readonly<Record<Polarity, Polarity>> = {
-  positive: "negative",
-  negative: "positive",
-};
-
 /** Words of one kind and polarity, by whether labelled training sentences may have them. */
 export interface OpinionWords {
   readonly seen: readonly string[];

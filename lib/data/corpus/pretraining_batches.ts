@@ -1,6 +1,7 @@
 import { Random } from "../random.ts";
 import { type CorruptedSpans, corruptSpans } from "../span_corruption.ts";
 import type { Tokenizer } from "../tokenizer.ts";
+import { pick } from "./grammar.ts";
 import { pretrainingSentence, pretrainingTask, TASK_STAGES } from "./pretraining_text.ts";
 
 /** How the embedded base's pretraining batches are drawn. */
@@ -14,8 +15,8 @@ export interface PretrainingPlan {
 }
 
 /**
- * Different unlabelled sentences, and task pairs of each stage. The corpus is of limited size since a
- * small model finds the rule of a contrast sooner where pairs come back than where each comes once.
+ * Unlabelled sentences, and task pairs of each stage. A corpus of limited size: a small model finds
+ * the rule of a contrast sooner where pairs come back than where it sees each only once.
  */
 const CORPUS_SIZE = 20_000;
 
@@ -39,27 +40,26 @@ export function pretrainingBatches(
   for (let id; (id = tokenizer.tokenToId(`<extra_id_${sentinels.length}>`)) !== undefined;) {
     sentinels.push(id);
   }
-  // An item of the corpus is a function of its number: nothing has to be kept.
-  const item = (random: Random, part: string): Random =>
-    new Random(seed, "pretraining", part, random.below(CORPUS_SIZE));
-  const taskPair = (random: Random, stage: number): CorruptedSpans => {
-    const { input, target } = pretrainingTask(
-      item(random, `stage ${stage}`),
-      TASK_STAGES[stage].mix,
-    );
-    return { input: tokenizer.encode(input), target: tokenizer.encode(target) };
-  };
-  const spanPair = (random: Random): CorruptedSpans => {
-    const sentence = pretrainingSentence(item(random, "text"));
-    return corruptSpans(tokenizer.encode(sentence), { sentinels, eosId, random });
-  };
+  const random = new Random(seed, "pretraining", "corpus");
+  const corpus = <T>(make: () => T): T[] => Array.from({ length: CORPUS_SIZE }, make);
+  const sentences = corpus(() => tokenizer.encode(pretrainingSentence(random)));
+  const stages = TASK_STAGES.map(({ from, mix }) => ({
+    from,
+    pairs: corpus(() => {
+      const { input, target } = pretrainingTask(random, mix);
+      return { input: tokenizer.encode(input), target: tokenizer.encode(target) };
+    }),
+  }));
   const tasks = Math.round(batchSize * taskShare);
   return (step) => {
     const random = new Random(seed, "pretraining", step);
-    const stage = TASK_STAGES.findLastIndex(({ from }) => step / steps >= from);
+    const { pairs } = stages.findLast(({ from }) => step / steps >= from)!;
     return Array.from(
       { length: batchSize },
-      (_, row) => row < tasks ? taskPair(random, stage) : spanPair(random),
+      (_, row) =>
+        row < tasks
+          ? pick(random, pairs)
+          : corruptSpans(pick(random, sentences), { sentinels, eosId, random }),
     );
   };
 }
