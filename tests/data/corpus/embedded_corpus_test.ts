@@ -139,13 +139,9 @@ Deno.test("labels follow from the templates: worked examples of each rule", () =
     const [first] = text.split(" , although ");
     assertEquals(opinionsIn(first)[0] === polarity, affirmed(first), text);
   }
-  // Balance: the intense clause.
-  for (const { text, polarity } of find(/\{strong\}.* , and .*\{weak\}/)) {
-    assertEquals(opinionsIn(text)[0], polarity, text);
-  }
 });
 
-Deno.test("pretraining: tasks have other prompts, and the label words name the tone of words", () => {
+Deno.test("pretraining: tasks have other prompts, and the label words answer another question", () => {
   const prompts = PRETRAINING_TASKS.map(({ prompt }) => prompt);
   assert(!prompts.includes(EMBEDDED_PROMPT));
   assertEquals(PRETRAINING_TASKS.reduce((sum, { share }) => sum + share, 0), 1);
@@ -153,29 +149,32 @@ Deno.test("pretraining: tasks have other prompts, and the label words name the t
   const tasks = TASK_STAGES.flatMap(({ mix }) =>
     Array.from({ length: 1000 }, () => pretrainingTask(random, mix))
   );
-  assertEquals(
-    new Set(tasks.map(({ target }) => target)),
-    new Set(PRETRAINING_TASKS.flatMap(({ answers }) => Object.values(answers))),
-  );
   const counts = new Map<string, number>();
+  const remarks = [...NEUTRAL_WORDS.filler, ...NEUTRAL_WORDS.fact];
   for (const { input, target } of tasks) {
     counts.set(target, (counts.get(target) ?? 0) + 1);
     if (target !== "positive" && target !== "negative") continue;
-    assertEquals(opinionsIn(input), [target], input);
+    assertEquals(remarks.some((words) => input.includes(words)), target === "positive", input);
   }
-  for (const { answers, share } of PRETRAINING_TASKS) {
-    for (const answer of Object.values(answers)) {
-      // Binomial: expected 4000 · share / 2, five standard deviations allowed.
-      const expected = tasks.length * share / 2;
+  assertEquals(
+    new Set(counts.keys()),
+    new Set(PRETRAINING_TASKS.flatMap(({ answers }) => answers)),
+  );
+  for (const { about, answers, share } of PRETRAINING_TASKS) {
+    answers.forEach((answer, i) => {
+      // Binomial, five standard deviations allowed; 55 % of plain sentences have a remark.
+      const part = about === "polarity" ? 0.5 : [0.55, 0.45][i];
+      const expected = tasks.length * share * part;
       assert(Math.abs(counts.get(answer)! - expected) < 5 * Math.sqrt(expected), answer);
-    }
+    });
   }
 });
 
 Deno.test("pretraining: what people did next follows the sentence, and stands in its text alone", () => {
   const random = new Random(2, "text");
   const sentences = Array.from({ length: 1500 }, () => pretrainingSentence(random));
-  assert(sentences.every((text) => countWords(text) <= MAX_WORDS));
+  // With the end of sequence.
+  assert(sentences.every((text) => countWords(text) < EMBEDDED_RECIPE.inputLength));
   const told = (text: string) =>
     Object.entries(CONSEQUENCES).find(([, list]) => list.some((words) => text.endsWith(words)))
       ?.[0];
@@ -207,7 +206,7 @@ Deno.test("pretrainingBatches() is a function of plan and step, and fits the rec
   }
 });
 
-Deno.test("a bag of words learns something from the corpus, and far from everything", () => {
+Deno.test("a bag of words learns next to nothing from the corpus", () => {
   for (const seed of [0, 1, 2]) {
     const { train, validation } = embeddedDataset(seed);
     // The best of several penalties, chosen on validation itself: in the classifier's favour.
@@ -217,7 +216,7 @@ Deno.test("a bag of words learns something from the corpus, and far from everyth
         validation.length;
     });
     const best = Math.max(...accuracies);
-    assert(best > 0.52 && best < 0.8, `seed ${seed}: ${accuracies}`);
+    assert(best < 0.7, `seed ${seed}: ${accuracies}`);
   }
 });
 
