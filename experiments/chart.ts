@@ -7,7 +7,7 @@
 
 import * as Plot from "@observablehq/plot";
 import { parse } from "@std/csv";
-import { parseHTML } from "linkedom";
+import { DOMParser } from "linkedom";
 import { writeFileAtomic } from "../lib/formats/atomic.ts";
 
 const [table, out] = Deno.args;
@@ -28,7 +28,7 @@ const points = rows.filter((row) => row.last_accuracy !== "").map((row) => ({
   deviation: 100 * Number(row.last_accuracy_sd || 0),
 }));
 
-const { document } = parseHTML("<html><body></body></html>");
+const document = new DOMParser().parseFromString("<html></html>", "text/html");
 const chart = Plot.plot({
   document,
   width: 760,
