@@ -9,14 +9,10 @@ import { Session, type Values } from "../gpu/session.ts";
 import { input } from "../graph/leaves.ts";
 import { symbol } from "../graph/shape.ts";
 import type { Model } from "../models/model.ts";
-import { crossEntropy } from "../ops/cross_entropy.ts";
-import { multiply } from "../ops/elementwise.ts";
-import { reshape } from "../ops/reshape.ts";
-import { sum } from "../ops/sum.ts";
 import { backwardRoots } from "./backward.ts";
 import { randomWeights } from "./initialize.ts";
 import { buildUpdate } from "./optimizer.ts";
-import { IGNORED } from "./task.ts";
+import { IGNORED, meanLoss } from "./task.ts";
 
 /** One pair of a text-to-text task, as ids with their end-of-sequence token. */
 export interface Pair {
@@ -70,8 +66,7 @@ export async function pretrain(
       mask: input("mask", [B, T], "f32"),
       decoderIds: input("decoder_ids", [B, D], "u32"),
     }, {});
-    const total = sum(crossEntropy(logits, input("labels", [B, D], "i32")), 0, 2);
-    const loss = multiply(reshape(total, [1]), input("inverse_count", [1], "f32"));
+    const loss = meanLoss(logits, input("labels", [B, D], "i32"));
     const parameters = model.scope.select();
     const update = buildUpdate({
       ...settings,
