@@ -188,10 +188,13 @@ function largest(s: Subscripts, a: Node, b: Node, out: Node, context: RunContext
   );
   if (over.length === 0) return undefined;
   if (over.length > 1) {
+    const missing = Math.max(
+      ...over.map(([, node]) => elements(context.shape(node)) * 4 - context.maxBinding),
+    );
     throw new RangeError(
       `Cannot contract ${formatShape(a.shape)} with ${
         formatShape(b.shape)
-      }: two of a, b and the output are over the adapter's largest binding (${context.maxBinding} bytes); lower --batch or --max-length`,
+      }: two of both and the output are larger than the adapter's largest binding (${context.maxBinding} bytes), by up to ${missing} bytes; lower --batch or --max-length`,
     );
   }
   const [[operand, node, letters]] = over;
