@@ -3,6 +3,30 @@ import { fillKernel } from "../../kernels/fill.ts";
 import { type Dispatch, type Node, op } from "../graph/node.ts";
 import { bindDim, type Dim, elements, formatShape, plus, sameDim } from "../graph/shape.ts";
 
+/** The launch that copies `length` entries of an axis of x, from `xStart`, to `yStart` of y. */
+function copy({ x, y, axis, dims, out, length, xStart, yStart }: {
+  readonly x: Node;
+  readonly y: Node;
+  readonly axis: number;
+  /** Bound shapes of x and y, which differ along the axis alone. */
+  readonly dims: readonly number[];
+  readonly out: readonly number[];
+  readonly length: number;
+  readonly xStart: number;
+  readonly yStart: number;
+}): Dispatch {
+  const params = {
+    outer: elements(out.slice(0, axis)),
+    inner: elements(out.slice(axis + 1)),
+    length,
+    x_length: dims[axis],
+    y_length: out[axis],
+    x_start: xStart,
+    y_start: yStart,
+  };
+  return { kernel: copyBlock, bind: { x, y }, params };
+}
+
 const concatOp = op<{ axis: number }>({
   name: "concat",
   shape: ([a, b], { axis }) => {
@@ -23,17 +47,9 @@ const concatOp = op<{ axis: number }>({
     let to = 0;
     return y.inputs.map((x) => {
       const dims = shape(x);
-      const params = {
-        outer: elements(out.slice(0, axis)),
-        inner: elements(out.slice(axis + 1)),
-        length: dims[axis],
-        x_length: dims[axis],
-        y_length: out[axis],
-        x_start: 0,
-        y_start: to,
-      };
+      const block = copy({ x, y, axis, dims, out, length: dims[axis], xStart: 0, yStart: to });
       to += dims[axis];
-      return { kernel: copyBlock, bind: { x, y }, params };
+      return block;
     });
   },
   backward: ({ inputs: [a, b] }, g, needs, { axis }) => [
@@ -55,19 +71,9 @@ const sliceOp = op<{ axis: number; start: number; length: Dim }>({
         }`,
       );
     }
-    return [{
-      kernel: copyBlock,
-      bind: { x: y.inputs[0], y },
-      params: {
-        outer: elements(dims.slice(0, axis)),
-        inner: elements(dims.slice(axis + 1)),
-        length: count,
-        x_length: dims[axis],
-        y_length: count,
-        x_start: start,
-        y_start: 0,
-      },
-    }];
+    const out = shape(y);
+    const [x] = y.inputs;
+    return [copy({ x, y, axis, dims, out, length: count, xStart: start, yStart: 0 })];
   },
   // The gradient is zero outside the slice.
   backward: ({ inputs: [x] }, g, _, { axis, start }) => [pad(g, axis, start, x.shape[axis])],
@@ -83,22 +89,8 @@ const padOp = op<{ axis: number; start: number; length: Dim }>({
       bind: { y },
       params: { n: elements(out), value: 0 },
     };
-    return [
-      clear,
-      {
-        kernel: copyBlock,
-        bind: { x: y.inputs[0], y },
-        params: {
-          outer: elements(out.slice(0, axis)),
-          inner: elements(out.slice(axis + 1)),
-          length: dims[axis],
-          x_length: dims[axis],
-          y_length: out[axis],
-          x_start: 0,
-          y_start: start,
-        },
-      },
-    ];
+    const [x] = y.inputs;
+    return [clear, copy({ x, y, axis, dims, out, length: dims[axis], xStart: 0, yStart: start })];
   },
   backward: ({ inputs: [x] }, g, _, { axis, start }) => [slice(g, axis, start, x.shape[axis])],
 });
