@@ -32,6 +32,19 @@ export function plus(dim: Dim, n: number): Dim {
   return typeof dim === "number" ? dim + n : { symbol: dim.symbol, plus: dim.plus + n };
 }
 
+/**
+ * `a − b`.
+ *
+ * @throws TypeError where the two have different symbols, so that it depends on the binding.
+ */
+export function difference(a: Dim, b: Dim): number {
+  if (typeof a === "number" && typeof b === "number") return a - b;
+  if (typeof a === "object" && typeof b === "object" && a.symbol === b.symbol) {
+    return a.plus - b.plus;
+  }
+  throw new TypeError(`Cannot tell how much ${formatShape([a, b])} differ: one is bound later`);
+}
+
 /** Whether two dimensions are the same for every binding. */
 export function sameDim(a: Dim, b: Dim): boolean {
   if (typeof a === "number" || typeof b === "number") return a === b;

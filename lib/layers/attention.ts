@@ -1,23 +1,34 @@
 import type { Node } from "../graph/node.ts";
+import type { Dim } from "../graph/shape.ts";
 import { attentionSoftmax } from "../ops/attention_softmax.ts";
 import { einsum } from "../ops/einsum.ts";
 import { broadcastTo } from "../ops/elementwise.ts";
 import { reshape } from "../ops/reshape.ts";
 import { dropped } from "./block_output.ts";
-import type { Context } from "./site.ts";
+import type { Scope } from "./scope.ts";
+import type { Context, KeyValues, KeyValueSite } from "./site.ts";
+
+/** Declares the site of an attention's keys and values. */
+export function keyValueSite(
+  scope: Scope,
+  site: Omit<KeyValueSite, "kind" | "transforms">,
+): KeyValueSite {
+  const declared: KeyValueSite = { kind: "kv", ...site, transforms: [] };
+  scope.sites.push(declared);
+  return declared;
+}
 
 /** What shapes attention weights besides queries and keys. */
 export interface AttentionOptions {
   /** Factor of the scores; 1 unless given. */
   readonly scale?: number;
-  /** Added to the scores, [H, T, S]. */
-  readonly bias?: Node;
-  /** Keys that may be seen, [B, S]. */
-  readonly mask?: Node;
+  /** [H, T, S], added to the scores, for T queries whose last one stands at the last of S keys. */
+  readonly bias?: (queries: Dim, keys: Dim) => Node;
   /** Whether a query sees earlier keys alone. */
   readonly causal?: boolean;
-  /** Name for dropout on the weights. */
-  readonly site: string;
+  /** How often each key and value head serves: H/K; 1 unless given. */
+  readonly groups?: number;
+  readonly site: KeyValueSite;
 }
 
 /** x: [B, T, heads · size] as [B, T, heads, size]. */
@@ -42,22 +53,29 @@ export function repeatHeads(x: Node, groups: number): Node {
 }
 
 /**
- * Attention of split heads (Vaswani et al., 2017).
+ * Attention of split heads (Vaswani et al., 2017), through the site of its keys and values.
  *
- * @param q [B, T, H, D]; k, v: [B, S, H, D].
+ * @param q [B, T, H, D].
+ * @param own Keys and values [B, S, K, D] with their mask [B, S], before the site's transforms.
  * @returns Output [B, T, H·D] and weights [B, H, T, S].
  */
 export function attend(
   q: Node,
-  k: Node,
-  v: Node,
-  { site, ...options }: AttentionOptions,
+  own: KeyValues,
+  { scale, bias, causal, groups = 1, site }: AttentionOptions,
   context: Context,
 ): { output: Node; weights: Node } {
-  const scores = einsum("bthd,bshd->bhts", q, k);
-  const weights = attentionSoftmax(scores, options);
-  const mixed = einsum("bhts,bshd->bthd", dropped(weights, context, site), v);
-  const [batch, length, heads, size] = mixed.shape;
+  const { keys, values, mask } = site.transforms.reduce((kv, f) => f(kv, context), own);
+  const scores = einsum("bthd,bshd->bhts", q, repeatHeads(keys, groups));
+  const [batch, length, heads, size] = q.shape;
+  const weights = attentionSoftmax(scores, {
+    scale,
+    causal,
+    mask,
+    bias: bias?.(length, keys.shape[1]),
+  });
+  const seen = dropped(weights, context, site.path);
+  const mixed = einsum("bhts,bshd->bthd", seen, repeatHeads(values, groups));
   return {
     output: reshape(mixed, [batch, length, (heads as number) * (size as number)]),
     weights,

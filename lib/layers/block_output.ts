@@ -7,19 +7,30 @@ import type { BlockSite, Context } from "./site.ts";
 export class BlockOutput {
   readonly site: BlockSite;
 
-  /** Declares the site. */
-  constructor(scope: Scope, kind: BlockSite["kind"], path: string, width: number) {
-    this.site = { kind, path, width, transforms: [] };
+  /**
+   * Declares the site.
+   *
+   * @param norm What a family that normalises behind its blocks does with the sum.
+   */
+  constructor(
+    scope: Scope,
+    kind: BlockSite["kind"],
+    path: string,
+    width: number,
+    norm: (x: Node) => Node = (x) => x,
+  ) {
+    const join = (output: Node, residual: Node) => norm(add(residual, output));
+    this.site = { kind, path, width, join, transforms: [] };
     scope.sites.push(this.site);
   }
 
-  /** residual + (transformed) output, both [B, T, width]. */
+  /** residual + (transformed) output, both [B, T, width], normalised where the family does. */
   join(output: Node, residual: Node, context: Context): Node {
     const changed = this.site.transforms.reduce(
       (y, transform) => transform(y, residual, context),
       output,
     );
-    return add(residual, dropped(changed, context, this.site.path));
+    return this.site.join(dropped(changed, context, this.site.path), residual);
   }
 }
 

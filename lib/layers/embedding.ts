@@ -29,10 +29,16 @@ export class TokenEmbedding {
 
   /** ids: u32 [B, T] and mask [B, T] to a sequence, transforms applied. */
   apply(ids: Node, mask: Node, context: Context): Sequence {
-    const start: Sequence = { hidden: this.lookup(ids), mask, length: ids.shape[1], added: 0 };
+    const plain: Sequence = {
+      hidden: this.lookup(ids),
+      mask,
+      length: ids.shape[1],
+      added: 0,
+      start: 0,
+    };
     return this.site.transforms.reduce(
       (sequence, transform) => transform(sequence, context),
-      start,
+      plain,
     );
   }
 }

@@ -1,17 +1,31 @@
 import type { Node } from "../graph/node.ts";
 import { einsum, type EinsumOptions } from "../ops/einsum.ts";
 import type { Initializer, Scope } from "./scope.ts";
-import type { Context, LinearSite } from "./site.ts";
+import type { Context, LinearSite, WeightLayout } from "./site.ts";
 
 const LEADING = "abdefg";
 
-/** x·Wᵀ for x: [..., c], w: [n, c]; gives [..., n]. */
-export function linear(x: Node, w: Node, options: EinsumOptions = {}): Node {
+/** W·x for x: [..., c], w: [n, c], or [c, n] where its layout says so; gives [..., n]. */
+export function linear(
+  x: Node,
+  w: Node,
+  options: EinsumOptions = {},
+  layout: WeightLayout = "out_in",
+): Node {
   const leading = LEADING.slice(0, x.shape.length - 1);
-  return einsum(`${leading}c,nc->${leading}n`, x, w, options);
+  const matrix = layout === "out_in" ? "nc" : "cn";
+  return einsum(`${leading}c,${matrix}->${leading}n`, x, w, options);
 }
 
-/** A linear layer, and the site it is: parameters `<path>.weight` [outputs, inputs], `<path>.bias`. */
+/** Sizes and starting values of a {@linkcode Linear}. */
+export interface LinearOptions {
+  readonly bias: boolean;
+  readonly initializer: Initializer;
+  /** How the weight is stored; [outputs, inputs] unless given. */
+  readonly layout?: WeightLayout;
+}
+
+/** A linear layer, and the site it is: parameters `<path>.weight` and `<path>.bias`. */
 export class Linear {
   readonly weight: Node;
   readonly bias: Node | undefined;
@@ -23,19 +37,30 @@ export class Linear {
     path: string,
     inputs: number,
     outputs: number,
-    options: { bias: boolean; initializer: Initializer },
+    { bias, initializer, layout = "out_in" }: LinearOptions,
   ) {
-    this.weight = scope.parameter(`${path}.weight`, [outputs, inputs], options.initializer);
-    this.bias = options.bias
-      ? scope.parameter(`${path}.bias`, [outputs], { kind: "zeros" })
-      : undefined;
-    this.site = { kind: "linear", path, inputs, outputs, transforms: [] };
+    const shape = layout === "out_in" ? [outputs, inputs] : [inputs, outputs];
+    this.weight = scope.parameter(`${path}.weight`, shape, initializer);
+    this.bias = bias ? scope.parameter(`${path}.bias`, [outputs], { kind: "zeros" }) : undefined;
+    this.site = {
+      kind: "linear",
+      path,
+      inputs,
+      outputs,
+      weight: this.weight,
+      layout,
+      bias: this.bias,
+      inputTransforms: [],
+      transforms: [],
+    };
     scope.sites.push(this.site);
   }
 
   /** x: [..., inputs] to [..., outputs]. */
   apply(x: Node, context: Context): Node {
-    const y = linear(x, this.weight, { bias: this.bias });
-    return this.site.transforms.reduce((output, transform) => transform(x, output, context), y);
+    const { layout, inputTransforms, transforms } = this.site;
+    const input = inputTransforms.reduce((x, transform) => transform(x, context), x);
+    const y = linear(input, this.weight, { bias: this.bias }, layout);
+    return transforms.reduce((output, transform) => transform(input, output, context), y);
   }
 }

@@ -7,13 +7,13 @@
  */
 
 import type { Node } from "../graph/node.ts";
-import { attend, repeatHeads, splitHeads } from "../layers/attention.ts";
+import { attend, keyValueSite, splitHeads } from "../layers/attention.ts";
 import { BlockOutput } from "../layers/block_output.ts";
 import { TokenEmbedding } from "../layers/embedding.ts";
 import { Linear } from "../layers/linear.ts";
 import { RmsNorm } from "../layers/rms_norm.ts";
 import { type Initializer, Scope } from "../layers/scope.ts";
-import type { Context } from "../layers/site.ts";
+import type { Context, KeyValueSite, Sequence } from "../layers/site.ts";
 import { activation } from "../ops/activations.ts";
 import { slice } from "../ops/concat.ts";
 import { multiply } from "../ops/elementwise.ts";
@@ -106,7 +106,7 @@ function readScaling(raw: unknown): Llama3Scaling | undefined {
 
 class Block {
   readonly #config: LlamaConfig;
-  readonly #path: string;
+  readonly #keyValues: KeyValueSite;
   readonly #linear: Readonly<Record<"q" | "k" | "v" | "o" | "gate" | "up" | "down", Linear>>;
   readonly #attentionNorm: RmsNorm;
   readonly #feedForwardNorm: RmsNorm;
@@ -115,7 +115,8 @@ class Block {
   readonly #activation: (x: Node) => Node;
   readonly #frequencies: Float64Array;
 
-  constructor(scope: Scope, path: string, config: LlamaConfig, frequencies: Float64Array) {
+  constructor(scope: Scope, layer: number, config: LlamaConfig, frequencies: Float64Array) {
+    const path = `model.layers.${layer}`;
     const { width, inner, heads, keyHeads, headSize, attentionBias, feedForwardBias } = config;
     const initializer: Initializer = { kind: "normal", deviation: config.deviation };
     const make = (name: string, inputs: number, outputs: number, bias: boolean) =>
@@ -136,23 +137,37 @@ class Block {
     this.#feedForwardOut = new BlockOutput(scope, "ffn_out", `${path}.mlp`, width);
     this.#activation = activation(config.activation);
     this.#config = config;
-    this.#path = path;
+    this.#keyValues = keyValueSite(scope, {
+      path: `${path}.self_attn`,
+      heads: keyHeads,
+      headSize,
+      stack: "decoder",
+      attention: "self",
+      layer,
+    });
     this.#frequencies = frequencies;
   }
 
-  /** x: [B, T, C]; mask: [B, T]. */
-  apply(x: Node, mask: Node, context: Context): { hidden: Node; weights: Node } {
+  /** x: [B, T, C]; mask: [B, T]; start: position of the first token. */
+  apply(x: Node, { mask, start }: Sequence, context: Context): { hidden: Node; weights: Node } {
     const { heads, keyHeads, headSize } = this.#config;
     const { q, k, v, o, gate, up, down } = this.#linear;
     const normed = this.#attentionNorm.apply(x);
     const rotate = (y: Node, count: number) =>
-      rope(splitHeads(y, count, headSize), this.#frequencies); // [B, T, heads, D]
-    const repeat = (y: Node) => repeatHeads(y, heads / keyHeads);
+      rope(splitHeads(y, count, headSize), this.#frequencies, start); // [B, T, heads, D]
     const { output, weights } = attend(
       rotate(q.apply(normed, context), heads),
-      repeat(rotate(k.apply(normed, context), keyHeads)),
-      repeat(splitHeads(v.apply(normed, context), keyHeads, headSize)),
-      { scale: headSize ** -0.5, mask, causal: true, site: `${this.#path}.self_attn` },
+      {
+        keys: rotate(k.apply(normed, context), keyHeads),
+        values: splitHeads(v.apply(normed, context), keyHeads, headSize),
+        mask,
+      },
+      {
+        scale: headSize ** -0.5,
+        causal: true,
+        groups: heads / keyHeads,
+        site: this.#keyValues,
+      },
       context,
     );
     const attended = this.#attentionOut.join(o.apply(output, context), x, context);
@@ -176,7 +191,7 @@ export function llama(config: LlamaConfig, classes: number): Model {
   const frequencies = rotaryFrequencies({ headSize, theta, scaling });
   const blocks = Array.from(
     { length: config.layers },
-    (_, i) => new Block(scope, `model.layers.${i}`, config, frequencies),
+    (_, i) => new Block(scope, i, config, frequencies),
   );
   const norm = new RmsNorm(scope, "model.norm", width, config.epsilon);
   const score = new Linear(scope, "score", width, classes, { bias: false, initializer });
@@ -188,11 +203,12 @@ export function llama(config: LlamaConfig, classes: number): Model {
     spare: ["lm_head.weight"],
     maxLength: config.maxLength,
     classify: (inputs, context, trace) => {
-      const { hidden, mask, added } = tokens.apply(inputs.ids, inputs.mask, context);
+      const sequence = tokens.apply(inputs.ids, inputs.mask, context);
+      const { hidden, added } = sequence;
       trace?.set("hidden.0", hidden);
       let x = hidden;
       blocks.forEach((block, i) => {
-        const result = block.apply(x, mask, context);
+        const result = block.apply(x, sequence, context);
         x = result.hidden;
         trace?.set(`attention.${i}`, result.weights);
         trace?.set(`hidden.${i + 1}`, x);

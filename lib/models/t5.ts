@@ -7,14 +7,14 @@
  */
 
 import type { Node } from "../graph/node.ts";
-import type { Dim } from "../graph/shape.ts";
-import { attend, splitHeads } from "../layers/attention.ts";
+import { difference, type Dim, formatShape } from "../graph/shape.ts";
+import { attend, type AttentionOptions, keyValueSite, splitHeads } from "../layers/attention.ts";
 import { BlockOutput, dropped } from "../layers/block_output.ts";
 import { TokenEmbedding } from "../layers/embedding.ts";
 import { Linear, linear } from "../layers/linear.ts";
 import { RmsNorm } from "../layers/rms_norm.ts";
 import { Scope } from "../layers/scope.ts";
-import type { Context } from "../layers/site.ts";
+import type { Context, KeyValueSite } from "../layers/site.ts";
 import { activation } from "../ops/activations.ts";
 import { multiply } from "../ops/elementwise.ts";
 import { embedding } from "../ops/embedding.ts";
@@ -75,16 +75,18 @@ export function t5Config(raw: RawConfig): T5Config {
   };
 }
 
+type AttentionPlace = Pick<KeyValueSite, "path" | "stack" | "attention" | "layer">;
+
 class Attention {
   readonly q: Linear;
   readonly k: Linear;
   readonly v: Linear;
   readonly o: Linear;
-  readonly #config: T5Config;
-  readonly #path: string;
+  readonly #keyValues: KeyValueSite;
 
-  constructor(scope: Scope, path: string, config: T5Config) {
+  constructor(scope: Scope, place: AttentionPlace, config: T5Config) {
     const { width, heads, headSize, initializerFactor: f } = config;
+    const { path } = place;
     const inner = heads * headSize;
     const make = (name: string, inputs: number, outputs: number, deviation: number) =>
       new Linear(scope, `${path}.${name}`, inputs, outputs, {
@@ -95,23 +97,25 @@ class Attention {
     this.k = make("k", width, inner, width ** -0.5);
     this.v = make("v", width, inner, width ** -0.5);
     this.o = make("o", inner, width, inner ** -0.5);
-    this.#config = config;
-    this.#path = path;
+    this.#keyValues = keyValueSite(scope, { ...place, heads, headSize });
   }
 
   /** x: [B, T, C] attends to keys: [B, S, C]. */
   apply(
     x: Node,
     keys: Node,
-    options: { bias?: Node; mask?: Node; causal?: boolean },
+    { mask, ...options }: { mask?: Node } & Pick<AttentionOptions, "bias" | "causal">,
     context: Context,
   ): { output: Node; weights: Node } {
-    const { heads, headSize } = this.#config;
+    const { heads, headSize } = this.#keyValues;
     const split = (y: Node) => splitHeads(y, heads, headSize); // [B, T, H, D]
     const q = split(this.q.apply(x, context));
-    const k = split(this.k.apply(keys, context));
-    const v = split(this.v.apply(keys, context));
-    const { output, weights } = attend(q, k, v, { ...options, site: this.#path }, context);
+    const own = {
+      keys: split(this.k.apply(keys, context)),
+      values: split(this.v.apply(keys, context)),
+      mask,
+    };
+    const { output, weights } = attend(q, own, { ...options, site: this.#keyValues }, context);
     return { output: this.o.apply(output, context), weights };
   }
 }
@@ -158,21 +162,28 @@ class Block {
 
   constructor(
     scope: Scope,
-    path: string,
+    stack: "encoder" | "decoder",
+    place: number,
     config: T5Config,
-    decoder: boolean,
     addBias: (path: string) => void,
   ) {
     const { width, epsilon } = config;
-    const layer = (i: number) => `${path}.layer.${i}`;
+    const decoder = stack === "decoder";
+    const layer = (i: number) => `${stack}.block.${place}.layer.${i}`;
+    const attention = (i: number, name: string, kind: "self" | "cross") =>
+      new Attention(
+        scope,
+        { path: `${layer(i)}.${name}`, stack, attention: kind, layer: place },
+        config,
+      );
     const norm = (i: number) => new RmsNorm(scope, `${layer(i)}.layer_norm`, width, epsilon);
-    this.#attention = new Attention(scope, `${layer(0)}.SelfAttention`, config);
+    this.#attention = attention(0, "SelfAttention", "self");
     addBias(`${layer(0)}.SelfAttention`);
     this.#attentionNorm = norm(0);
     this.#attentionOut = new BlockOutput(scope, "attn_out", layer(0), width);
     if (decoder) {
       this.#cross = {
-        attention: new Attention(scope, `${layer(1)}.EncDecAttention`, config),
+        attention: attention(1, "EncDecAttention", "cross"),
         norm: norm(1),
         out: new BlockOutput(scope, "attn_out", layer(1), width),
       };
@@ -185,7 +196,7 @@ class Block {
 
   apply(
     x: Node,
-    self: { bias: Node; mask?: Node; causal: boolean },
+    self: { mask?: Node } & Pick<AttentionOptions, "bias" | "causal">,
     encoder: { states: Node; mask: Node } | null,
     context: Context,
     observe: (kind: string, weights: Node) => void,
@@ -227,7 +238,7 @@ class Stack {
           { kind: "normal", deviation: config.initializerFactor * config.width ** -0.5 },
         );
       };
-      this.#blocks.push(new Block(scope, `${name}.block.${i}`, config, decoder, addBias));
+      this.#blocks.push(new Block(scope, name, i, config, addBias));
     }
     this.#norm = new RmsNorm(scope, `${name}.final_layer_norm`, config.width, config.epsilon);
     this.#config = config;
@@ -237,19 +248,13 @@ class Stack {
   /** hidden: [B, T, C], after the embedding, to the final norm's output. */
   apply(
     hidden: Node,
-    length: Dim,
     mask: Node | undefined,
     encoder: { states: Node; mask: Node } | null,
     context: Context,
     trace?: Trace,
   ): Node {
     const causal = this.#name === "decoder";
-    const bias = relativeBias(this.#biasTable, {
-      queries: length,
-      keys: length,
-      bidirectional: !causal,
-      maxDistance: this.#config.maxDistance,
-    }); // [H, T, T]
+    const bias = this.#relativeBias(!causal);
     const name = this.#name;
     trace?.set(`${name}_hidden.0`, hidden);
     let x = dropped(hidden, context, `${name}.embedding`);
@@ -262,6 +267,23 @@ class Stack {
     const normed = this.#norm.apply(x);
     trace?.set(`${name}_hidden.${this.#blocks.length}`, normed);
     return dropped(normed, context, `${name}.final`);
+  }
+
+  /** The stack's position bias [H, T, S], one node for all layers with as many keys. */
+  #relativeBias(bidirectional: boolean): (queries: Dim, keys: Dim) => Node {
+    const made = new Map<string, Node>();
+    return (queries, keys) => {
+      const key = formatShape([queries, keys]);
+      const bias = made.get(key) ?? relativeBias(this.#biasTable, {
+        queries,
+        keys,
+        bidirectional,
+        maxDistance: this.#config.maxDistance,
+        keyOffset: -difference(keys, queries),
+      });
+      made.set(key, bias);
+      return bias;
+    };
   }
 }
 
@@ -281,8 +303,8 @@ export function t5(config: T5Config, classes: number | null = null): Model {
   });
   const encoder = new Stack(scope, "encoder", config);
   const encode = (inputs: ModelInputs, context: Context, trace?: Trace) => {
-    const { hidden, mask, length } = shared.apply(inputs.ids, inputs.mask, context);
-    return { states: encoder.apply(hidden, length, mask, null, context, trace), mask };
+    const { hidden, mask } = shared.apply(inputs.ids, inputs.mask, context);
+    return { states: encoder.apply(hidden, mask, null, context, trace), mask };
   };
   const spare = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
   const common = { family: "t5", scope, vocabulary, maxLength: null };
@@ -314,7 +336,7 @@ export function t5(config: T5Config, classes: number | null = null): Model {
   const decode = (inputs: ModelInputs, context: Context, trace?: Trace) => {
     const ids = inputs.decoderIds!;
     const encoded = encode(inputs, context, trace);
-    return decoder.apply(shared.lookup(ids), ids.shape[1], undefined, encoded, context, trace);
+    return decoder.apply(shared.lookup(ids), undefined, encoded, context, trace);
   };
   return {
     ...common,

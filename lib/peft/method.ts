@@ -36,6 +36,8 @@ export interface Method {
   readonly needsHead: boolean;
   /** Whether the untrained method leaves the model's output unchanged, or why it does not. */
   readonly startsAsBase: true | string;
+  /** How many of a model's limited positions it takes from the text; none unless given. */
+  readonly positions?: (options: MethodOptions) => number;
   /**
    * Attaches transforms to sites and declares the parameters they add, under `target.delta`.
    *
@@ -51,6 +53,8 @@ export interface Attached {
   /** Parameters that the method added. */
   readonly delta: Scope;
   readonly counts: { readonly total: number; readonly trainable: number };
+  /** Positions of the model that the method takes from the text. */
+  readonly positions: number;
 }
 
 /** What {@linkcode attachMethod} needs of a model. */
@@ -78,5 +82,10 @@ export function attachMethod(
   );
   const trainable = [...base, ...delta.select()];
   const total = countParameters(model.scope.select()) + countParameters(delta.select());
-  return { trainable, delta, counts: { total, trainable: countParameters(trainable) } };
+  return {
+    trainable,
+    delta,
+    counts: { total, trainable: countParameters(trainable) },
+    positions: method.positions?.(options) ?? 0,
+  };
 }

@@ -30,6 +30,7 @@ export const softPrompt: Method = {
   trains: "head",
   needsHead: false,
   startsAsBase: "the prompt stands in front of the input from the start",
+  positions: ({ tokens }) => Number(tokens),
   attach: ({ sites, delta }, { tokens, init }) => {
     const site = sites.find((one) => one.kind === "embed");
     if (site === undefined) {
@@ -44,13 +45,14 @@ export const softPrompt: Method = {
         : { kind: "normal", deviation: 0.5 },
       "trainable",
     );
-    site.transforms.push(({ hidden, mask, length, added }) => {
+    site.transforms.push(({ hidden, mask, length, added, start }) => {
       const [batch] = hidden.shape;
       return {
         hidden: concat(broadcastTo(prompt, [batch, count, site.width]), hidden, 1),
         mask: concat(fill([batch, count], 1), mask, 1),
         length: plus(length, count),
         added: added + count,
+        start,
       };
     });
   },

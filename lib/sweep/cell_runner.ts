@@ -166,7 +166,10 @@ async function runCell(shared: Shared, cell: Cell, hooks: RunHooks): Promise<Cel
   const method = methods[cell.method.name];
   const model = base.build(classes, method.needsHead);
   const attached = attachMethod(model, method, cell.method.options);
-  const maxLength = Math.min(settings.maxLength, model.maxLength ?? Infinity);
+  const maxLength = Math.min(
+    settings.maxLength,
+    (model.maxLength ?? Infinity) - attached.positions,
+  );
   const sample = cell.data.trainSize === null
     ? data.train
     : sampleStratified(data.train, cell.data.trainSize, seed);
