@@ -47,6 +47,9 @@ export interface Dispatch {
   readonly tune?: Tune;
 }
 
+/** Tells the bound shapes of nodes. */
+export type ShapeOf = (node: Node) => number[];
+
 /** What the environment tells an operation that asks for its dispatches. */
 export interface RunContext {
   /** Numbers bound to symbols. */
@@ -83,6 +86,8 @@ export interface Op {
     gradient: Node,
     needs: readonly boolean[],
   ) => readonly (Node | null)[];
+  /** Floating-point operations that computing a node takes; a multiply-add counts as two. */
+  readonly flops: (node: Node, shape: ShapeOf) => number;
 }
 
 /** Nodes that nothing computes: see `lib/graph/leaves.ts`. */
@@ -91,8 +96,7 @@ export type Leaf = "input" | "variable" | "constant";
 /**
  * What an operation's author writes; see {@linkcode op}.
  *
- * The two other readers of a graph join as further fields: `onnx`, the lowering to ONNX nodes, and
- * `flops`, the operations that accounting sums up.
+ * The third reader of a graph joins as a further field: `onnx`, the lowering to ONNX nodes.
  */
 export interface OpDefinition<A> {
   readonly name: string;
@@ -115,6 +119,11 @@ export interface OpDefinition<A> {
     needs: readonly boolean[],
     attributes: A,
   ) => readonly (Node | null)[];
+  /**
+   * Floating-point operations, a multiply-add counting as two: for each element of the output (a
+   * number), or in all. Absent: 0, for what only moves or sets values.
+   */
+  readonly flops?: number | ((node: Node, attributes: A, shape: ShapeOf) => number);
 }
 
 /** Adds a node of one operation to the graph. */
@@ -142,6 +151,11 @@ export function op<A>(definition: OpDefinition<A>): OpFunction<A> {
         throw new TypeError(`Cannot differentiate ${definition.name}: it has no backward rule`);
       }
       return definition.backward(node, gradient, needs, node.attributes as A);
+    },
+    flops: (node, shape) => {
+      const { flops = 0 } = definition;
+      if (typeof flops === "number") return flops * elements(shape(node));
+      return flops(node, node.attributes as A, shape);
     },
   };
   defined.push(erased);

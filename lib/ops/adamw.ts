@@ -32,6 +32,7 @@ export interface AdamWTensors {
 
 const adamwOp = op<AdamWFactors>({
   name: "adamw",
+  flops: 16, // two moments, their corrections, root, quotient, decay
   inPlace: true,
   shape: ([parameter, ...rest]) => {
     for (const other of rest.slice(0, 3)) {

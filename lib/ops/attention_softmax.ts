@@ -30,6 +30,7 @@ interface Attributes {
 
 const attentionSoftmaxOp = op<Attributes>({
   name: "attention_softmax",
+  flops: 6, // scale, bias, maximum, exponential, sum, quotient
   shape: ([scores, ...rest], { bias, mask }) => {
     const { shape } = scores;
     const fits = shape.length === 4 &&
@@ -79,6 +80,7 @@ const attentionSoftmaxOp = op<Attributes>({
 
 const attentionSoftmaxGradOp = op<{ scale: number }>({
   name: "attention_softmax_grad",
+  flops: 5, // p·(g − Σ p·g)·scale
   shape: ([p]) => p.shape,
   run: (dx, { scale }, { shape }) => {
     const [y, g] = dx.inputs;

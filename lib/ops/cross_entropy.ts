@@ -4,6 +4,8 @@ import { elements, formatShape, sameShape } from "../graph/shape.ts";
 
 const crossEntropyOp = op<null>({
   name: "cross_entropy",
+  // Maximum, difference, exponential, sum.
+  flops: ({ inputs: [x] }, _, shape) => 4 * elements(shape(x)),
   shape: ([logits, labels]) => {
     if (labels.dtype !== "i32" || !sameShape(logits.shape.slice(0, -1), labels.shape)) {
       throw new TypeError(
@@ -27,6 +29,7 @@ const crossEntropyOp = op<null>({
 
 const crossEntropyGradOp = op<null>({
   name: "cross_entropy_grad",
+  flops: 6, // softmax and (p − y)·g
   shape: ([x]) => x.shape,
   run: (dx, _, { shape }) => {
     const [x, labels, g] = dx.inputs;

@@ -34,6 +34,7 @@ const one: Axis = { letters: "", size: 1, a: 0, b: 0, out: 0 };
 
 const einsumOp = op<Einsum>({
   name: "einsum",
+  flops: ({ inputs: [a, b] }, { subscripts }, shape) => products(subscripts, shape(a), shape(b)),
   shape: ([a, b, ...rest], { subscripts, bias, addend }) => {
     const parsed = parseSubscripts(subscripts);
     const dims = letterDims(parsed, a.shape, b.shape);
@@ -74,6 +75,7 @@ const einsumOp = op<Einsum>({
 
 const einsumIntoOp = op<Einsum>({
   name: "einsum_into",
+  flops: ({ inputs: [_, a, b] }, { subscripts }, shape) => products(subscripts, shape(a), shape(b)),
   inPlace: true,
   shape: ([variable]) => variable.shape,
   run: (node, attributes, context) => {
@@ -81,6 +83,12 @@ const einsumIntoOp = op<Einsum>({
     return contract(attributes, a, b, variable, {}, true, context);
   },
 });
+
+/** 2·m·n·k·batch: each combination of all letters is one multiply-add. */
+function products(subscripts: string, a: readonly number[], b: readonly number[]): number {
+  const dims = letterDims(parseSubscripts(subscripts), a, b);
+  return 2 * elements([...dims.values()] as number[]);
+}
 
 /** The launches of a product; several where an operand is larger than a binding. */
 function contract(

@@ -98,6 +98,8 @@ export function defineElementwise(
 ): OpFunction<Map> {
   return op<Map>({
     name,
+    // As the expression writes them; a function's call counts as one.
+    flops: expression.match(/[-+*/]|\w+\(/g)?.length ?? 0,
     shape: (inputs, { to }) => {
       const shapes = inputs.map((input) => input.shape);
       return broadcastShape(name, to === undefined ? shapes : [...shapes, to]);

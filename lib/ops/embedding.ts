@@ -47,6 +47,7 @@ const embeddingOp = op<null>({
 
 const embeddingGradOp = op<{ height: Dim }>({
   name: "embedding_grad",
+  flops: ({ inputs: [g] }, _, shape) => elements(shape(g)),
   shape: ([g], { height }) => [height, g.shape[g.shape.length - 1]],
   run: (table, _, context) => {
     const [g, ids, order] = table.inputs;
@@ -62,6 +63,7 @@ const embeddingGradOp = op<{ height: Dim }>({
 
 const embeddingGradIntoOp = op<null>({
   name: "embedding_grad_into",
+  flops: ({ inputs: [_, g] }, __, shape) => elements(shape(g)),
   inPlace: true,
   shape: ([variable]) => variable.shape,
   run: ({ inputs: [variable, g, ids, order] }, _, context) =>

@@ -6,6 +6,7 @@ import { rowShards } from "./row_shards.ts";
 
 const partialsOp = op<{ index: number }>({
   name: "grad_norm_partials",
+  flops: ({ inputs: [_, gradient] }, __, shape) => 2 * elements(shape(gradient)),
   inPlace: true,
   shape: ([partials], { index }) => {
     const [size] = partials.shape as readonly number[];
@@ -31,6 +32,7 @@ const partialsOp = op<{ index: number }>({
 
 const clipOp = op<{ maxNorm: number | null }>({
   name: "clip_coefficient",
+  flops: ({ inputs: [_, partials] }, __, shape) => elements(shape(partials)),
   inPlace: true,
   shape: ([clip]) => clip.shape,
   run: ({ inputs: [clip, partials] }, { maxNorm }, { shape }) => [{

@@ -1,7 +1,7 @@
 import { relativeBiasGradKernel, relativeBiasKernel } from "../../kernels/relative_bias.ts";
 import { constant } from "../graph/leaves.ts";
 import { type Node, op } from "../graph/node.ts";
-import { type Dim, formatShape } from "../graph/shape.ts";
+import { type Dim, elements, formatShape } from "../graph/shape.ts";
 
 /** Which places a relative bias is for. */
 export interface RelativeBiasOptions {
@@ -69,6 +69,7 @@ const relativeBiasOp = op<null>({
 
 const relativeBiasGradOp = op<{ buckets: number }>({
   name: "relative_bias_grad",
+  flops: ({ inputs: [g] }, _, shape) => elements(shape(g)),
   shape: ([g], { buckets }) => [buckets, g.shape[0]],
   run: (dtable, { buckets }, { shape }) => {
     const [g, bucket] = dtable.inputs;

@@ -25,6 +25,7 @@ function perRow(x: Node, { epsilon }: RmsNorm, { shape }: RunContext) {
 
 const rmsNormOp = op<RmsNorm>({
   name: "rms_norm",
+  flops: 4, // square, sum, two factors
   shape: ([x, w]) => {
     if (x.shape.length < 1 || !sameShape(w.shape, x.shape.slice(-1))) {
       throw new TypeError(
@@ -49,6 +50,7 @@ const rmsNormOp = op<RmsNorm>({
 
 const rmsNormGradOp = op<RmsNorm>({
   name: "rms_norm_grad",
+  flops: 10,
   shape: ([x]) => x.shape,
   run: (dx, attributes, context) => {
     const [x, w, g] = dx.inputs;
@@ -62,6 +64,7 @@ const rmsNormGradOp = op<RmsNorm>({
 
 const rmsFactorOp = op<RmsNorm>({
   name: "rms_factor",
+  flops: ({ inputs: [x] }, _, shape) => 2 * elements(shape(x)),
   shape: ([x]) => x.shape.slice(0, -1),
   run: (y, attributes, context) => {
     const [x] = y.inputs;
@@ -71,6 +74,7 @@ const rmsFactorOp = op<RmsNorm>({
 
 const rmsWeightPartsOp = op<null>({
   name: "rms_weight_parts",
+  flops: ({ inputs: [x] }, _, shape) => 3 * elements(shape(x)),
   shape: ([x]) => [PARTS, x.shape[x.shape.length - 1]],
   run: (part, _, { shape }) => {
     const [x, r, g] = part.inputs;

@@ -57,6 +57,7 @@ export function rotaryFrequencies({ headSize, theta, scaling }: RotaryConfig): F
 
 const ropeOp: OpFunction<{ turn: 1 | -1 }> = op<{ turn: 1 | -1 }>({
   name: "rope",
+  flops: 3, // of each pair: four products, two sums
   shape: ([x]) => x.shape,
   run: (y, { turn }, { shape }) => {
     const [x, cosine, sine] = y.inputs;

@@ -6,6 +6,7 @@ import { reshape } from "./reshape.ts";
 
 const sumOp = op<{ start: number; end: number }>({
   name: "sum",
+  flops: ({ inputs: [x] }, _, shape) => elements(shape(x)),
   shape: ([x], { start, end }) => {
     if (start < 0 || end > x.shape.length || start >= end) {
       throw new RangeError(
