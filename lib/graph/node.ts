@@ -169,6 +169,11 @@ export function op<A>(definition: OpDefinition<A>): OpFunction<A> {
   });
 }
 
+/** A node that computes again what another does, from inputs of the same shapes. */
+export function repeated(node: Node, inputs: readonly Node[]): Node {
+  return { ...node, id: nextId++, inputs };
+}
+
 /** The node whose memory a node uses: itself, or what it is a view or update of. */
 export function storage(node: Node): Node {
   let at = node;

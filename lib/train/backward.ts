@@ -14,14 +14,19 @@ import type { Update } from "./optimizer.ts";
  * update's finite flag (see `clipCoefficient`) then says which steps were skipped.
  *
  * @param loss Shape [1]; already a mean over the labels of the whole batch.
+ * @param boundaries What is kept of the forward pass, where the rest is to be computed again; see
+ *   `differentiate`.
  */
-export function backwardRoots(loss: Node, update: Update): Node[] {
-  const gradients = differentiate(loss, fill([1], 1), [...update.gradients.keys()], add);
-  const roots: Node[] = [record(update.losses, update.step, loss)];
-  for (const [parameter, parts] of gradients) {
-    for (const part of parts) {
-      roots.push(accumulateGradient(update.gradients.get(parameter)!, part));
-    }
-  }
-  return roots;
+export function backwardRoots(
+  loss: Node,
+  update: Update,
+  boundaries?: ReadonlySet<Node>,
+): Node[] {
+  const recorded = record(update.losses, update.step, loss);
+  // Added up as soon as they are known: the operands of a weight's gradient die there and then.
+  const gradients = differentiate(loss, fill([1], 1), [...update.gradients.keys()], add, {
+    boundaries,
+    into: (parameter, part) => accumulateGradient(update.gradients.get(parameter)!, part),
+  });
+  return [recorded, ...[...gradients.values()].flat()];
 }
