@@ -8,12 +8,8 @@
  * @module
  */
 
-import {
-  constantAttributes,
-  inputAttributes,
-  type Role,
-  variableAttributes,
-} from "../graph/leaves.ts";
+import { constantAttributes, inputAttributes, variableAttributes } from "../graph/leaves.ts";
+import { type MemoryPlan, MemoryPlanner } from "../graph/memory.ts";
 import { byteLength, type Node, storage } from "../graph/node.ts";
 import { plan } from "../graph/plan.ts";
 import { bindShape, elements, type Sizes } from "../graph/shape.ts";
@@ -22,16 +18,6 @@ import { Program } from "./program.ts";
 
 /** Values of an input or a variable. */
 export type Values = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
-
-/** Bytes that a session holds on the device, by class. */
-export interface MemoryPlan {
-  readonly byRole: Readonly<Record<Role, number>>;
-  readonly activations: number;
-  readonly inputs: number;
-  readonly constants: number;
-  readonly params: number;
-  readonly total: number;
-}
 
 /** A kept node, and the place in a buffer that gets its bytes. */
 export interface Copy {
@@ -44,11 +30,9 @@ export interface Copy {
 export class Session {
   readonly gpu: Gpu;
   readonly #programs: Program[] = [];
-  readonly #variables = new Map<string, Node>();
+  readonly #planner = new MemoryPlanner();
   readonly #buffers = new Map<string, GPUBuffer>();
   #slots: GPUBuffer[] = [];
-  #slotBytes: number[] = [];
-  readonly #inputBytes = new Map<string, number>();
   readonly #inputs = new Map<string, GPUBuffer>();
   readonly #constants = new Map<Program, Map<Node, GPUBuffer>>();
   #built = false;
@@ -67,74 +51,50 @@ export class Session {
     if (this.#built) throw new Error("Cannot add a program: the session is built already");
     const program = new Program(this.gpu, plan(roots, sizes, keep), sizes);
     this.#programs.push(program);
-    program.plan.slotBytes.forEach((bytes, slot) => {
-      this.#slotBytes[slot] = Math.max(this.#slotBytes[slot] ?? 0, bytes);
-    });
-    for (const node of program.plan.order) {
-      if (node.op.leaf === "variable") this.#declare(node);
-      if (node.op.leaf === "input") {
-        const { name } = inputAttributes(node);
-        const bytes = byteLength(node, sizes);
-        this.#inputBytes.set(name, Math.max(this.#inputBytes.get(name) ?? 0, bytes));
-      }
-    }
+    this.#planner.add(program.plan, sizes);
     return program;
-  }
-
-  #declare(node: Node): void {
-    const { name } = variableAttributes(node);
-    const known = this.#variables.get(name);
-    if (known !== undefined && byteLength(known, {}) !== byteLength(node, {})) {
-      throw new TypeError(`Cannot declare variable ${name} twice with different shapes`);
-    }
-    this.#variables.set(name, node);
   }
 
   /** Bytes that {@linkcode build} will allocate, known before it does. */
   memory(): MemoryPlan {
-    const byRole: Record<Role, number> = {
-      weight: 0,
-      trainable: 0,
-      gradient: 0,
-      optimizer: 0,
-      control: 0,
-    };
-    for (const node of this.#variables.values()) {
-      byRole[variableAttributes(node).role] += byteLength(node, {});
-    }
-    const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
-    const activations = sum(this.#slotBytes);
-    const inputs = sum(this.#inputBytes.values());
-    const constants = sum(
-      this.#programs.flatMap((program) =>
-        constantsOf(program).map((node) => byteLength(node, program.sizes))
-      ),
+    return this.#planner.memory(
+      this.#programs.reduce((sum, p) => sum + Math.max(p.uniformBytes(this.gpu), 16), 0),
     );
-    const params = sum(this.#programs.map((p) => Math.max(p.uniformBytes(this.gpu), 16)));
-    const total = sum(Object.values(byRole)) + activations + inputs + constants + params;
-    return { byRole, activations, inputs, constants, params, total };
   }
 
   /**
-   * Allocates all memory and compiles all programs. WebGPU does not tell how much memory is free;
-   * a budget that a user gives would be held against {@linkcode memory} here.
+   * Why the plan does not fit the adapter or a budget, with ways out; null where it does.
    *
-   * @throws RangeError where a tensor or the whole plan does not fit the adapter.
+   * @param budget Bytes that the plan may take in all; null for no limit.
    */
-  async build(): Promise<void> {
-    const { device } = this.gpu;
-    const biggest = Math.max(
-      0,
-      ...this.#slotBytes,
-      ...[...this.#variables.values()].map((node) => byteLength(node, {})),
-    );
-    if (biggest > device.limits.maxBufferSize) {
-      throw new RangeError(
-        `Cannot plan a tensor of ${biggest} bytes: it is ${
-          biggest - device.limits.maxBufferSize
-        } bytes over the adapter's largest buffer (${device.limits.maxBufferSize}); lower --batch or --max-length, or take a smaller base`,
-      );
+  misfit(budget: number | null = null): string | null {
+    const { largest } = this.#planner;
+    const { maxBufferSize } = this.gpu.device.limits;
+    const waysOut = "lower --batch or --max-length, or take a smaller base";
+    if (largest > maxBufferSize) {
+      return `Cannot plan a tensor of ${largest} bytes: it is ${
+        largest - maxBufferSize
+      } bytes over the adapter's largest buffer (${maxBufferSize}); ${waysOut}`;
     }
+    const { total } = this.memory();
+    if (budget !== null && total > budget) {
+      return `Cannot plan ${total} bytes on the GPU: the budget is ${budget} bytes, ${
+        total - budget
+      } fewer; raise --memory, ${waysOut}`;
+    }
+    return null;
+  }
+
+  /**
+   * Allocates all memory and compiles all programs. WebGPU does not tell how much memory is free.
+   *
+   * @param budget Bytes that the plan may take in all; null for no limit.
+   * @throws RangeError where a tensor or the whole plan does not fit the adapter or the budget.
+   */
+  async build(budget: number | null = null): Promise<void> {
+    const { device } = this.gpu;
+    const misfit = this.misfit(budget);
+    if (misfit !== null) throw new RangeError(misfit);
     device.pushErrorScope("validation");
     device.pushErrorScope("out-of-memory");
     const storageBuffer = (label: string, bytes: number) =>
@@ -143,11 +103,13 @@ export class Session {
         size: Math.max(bytes, 4),
         usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
       });
-    this.#slots = this.#slotBytes.map((bytes, slot) => storageBuffer(`slot ${slot}`, bytes));
-    for (const [name, node] of this.#variables) {
+    this.#slots = this.#planner.slotBytes.map((bytes, slot) =>
+      storageBuffer(`slot ${slot}`, bytes)
+    );
+    for (const [name, node] of this.#planner.variables) {
       this.#buffers.set(name, storageBuffer(name, byteLength(node, {})));
     }
-    for (const [name, bytes] of this.#inputBytes) {
+    for (const [name, bytes] of this.#planner.inputBytes) {
       this.#inputs.set(name, storageBuffer(`input ${name}`, bytes));
     }
     for (const program of this.#programs) {
@@ -189,7 +151,7 @@ export class Session {
 
   /** Fills a variable. `values` has as many elements as the variable. */
   upload(name: string, values: Values): void {
-    const node = this.#variables.get(name);
+    const node = this.#planner.variables.get(name);
     if (node === undefined) return;
     const expected = elements(variableAttributes(node).shape);
     if (values.length !== expected) {
@@ -210,7 +172,7 @@ export class Session {
 
   /** Whether some program uses the variable. */
   has(name: string): boolean {
-    return this.#variables.has(name);
+    return this.#planner.variables.has(name);
   }
 
   /**
@@ -275,7 +237,7 @@ export class Session {
   /** Reads variables by name; one wait for all of them. */
   async readVariables(names: readonly string[]): Promise<Map<string, Float32Array<ArrayBuffer>>> {
     const values = await this.#download(names.map((name) => {
-      const node = this.#variables.get(name);
+      const node = this.#planner.variables.get(name);
       if (node === undefined) throw new RangeError(`Cannot read ${name}: no such variable`);
       return [this.#buffers.get(name)!, byteLength(node, {})];
     }));

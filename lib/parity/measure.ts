@@ -7,7 +7,8 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
-import { type MemoryPlan, Session } from "../gpu/session.ts";
+import { Session } from "../gpu/session.ts";
+import type { MemoryPlan } from "../graph/memory.ts";
 import { input } from "../graph/leaves.ts";
 import type { Node } from "../graph/node.ts";
 import { bindShape, symbol } from "../graph/shape.ts";

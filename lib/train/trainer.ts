@@ -10,7 +10,8 @@
 import { planEpoch, planEvaluation, type PlannedBatch } from "../data/batches.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
-import { type MemoryPlan, readMapped, Session } from "../gpu/session.ts";
+import { readMapped, Session } from "../gpu/session.ts";
+import type { MemoryPlan } from "../graph/memory.ts";
 import { variable } from "../graph/leaves.ts";
 import { byteLength, type Node } from "../graph/node.ts";
 import type { Parameter } from "../layers/scope.ts";
@@ -21,6 +22,7 @@ import type { Attached } from "../peft/method.ts";
 import { backwardRoots } from "./backward.ts";
 import { initialValues, type WeightValues } from "./initialize.ts";
 import { buildUpdate, type Update } from "./optimizer.ts";
+import { warmupSteps } from "./schedule.ts";
 import type { TrainSettings } from "./settings.ts";
 import { type Encoded, exampleInput, type Task } from "./task.ts";
 
@@ -165,13 +167,14 @@ async function trainIn(session: Session, run: TrainRun): Promise<TrainOutcome> {
 }
 
 function updateOf(trainable: readonly Parameter[], settings: TrainSettings, steps: number): Update {
-  const prompts = trainable.filter(({ name }) => name === "prompt_embeddings");
+  // Tables that are vectors in their own right; relative biases are biases, whatever their shape.
+  const vectors = trainable.filter(({ name }) => /bias|prompt|prefix|ia3/.test(name));
   return buildUpdate({
     parameters: trainable.map(({ node }) => node),
-    vectors: new Set(prompts.map(({ node }) => node)),
+    vectors: new Set(vectors.map(({ node }) => node)),
     steps,
     schedule: settings.schedule,
-    warmupSteps: settings.warmupSteps,
+    warmupSteps: warmupSteps(settings.warmup, steps),
     learningRate: settings.learningRate,
     beta1: settings.betas[0],
     beta2: settings.betas[1],
