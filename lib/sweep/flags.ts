@@ -10,7 +10,7 @@ import {
   sweep,
 } from "./experiment.ts";
 import type { MethodRegistry } from "./method_spec.ts";
-import { parseSetting, settingFlags, textValue } from "./setting_text.ts";
+import { parseSetting, settingFlags, splitValues, textValue } from "./setting_text.ts";
 
 /** What `--help` prints. */
 export const usage = `Trains a base model by several methods and prints the comparison table.
@@ -32,8 +32,14 @@ export const usage = `Trains a base model by several methods and prints the comp
 
 Settings for every method; several values, separated by commas, make a grid:
   --lr X (by method)    --epochs N (3)        --batch N (32)         --max-length N (128)
-  --warmup N (0)        --schedule linear|constant                   --clip X|none (1)
-  --weight-decay X (0.01)   --decay all|matrices                     --frozen-dropout X (0)
+  --micro-batch N (none)        examples on the device at once; a batch's gradients add up
+  --optimizer adamw|adafactor   --scale-parameter true|false (false; adafactor's)
+  --schedule linear|cosine|constant           --warmup N (0): steps, or below 1 a share of them
+  --weight-decay X (0.01)       --decay all|matrices (all); matrices: none on biases, norms, prompts
+  --clip X|none (1)             --frozen-dropout X (0)
+  --class-weights none|balanced|0:1,1:3       weight of each class in the loss
+  --patience N (none)           stop after N epochs without a better --metric accuracy|f1|loss
+  --keep last|best              the epoch whose weights and predictions are kept
 
 With another base, data or file than the default experiment's, its settings do not apply.`;
 
@@ -104,7 +110,9 @@ export async function experimentFromArgs(
     else if (flag === "label-words") put("labelWords", parseLabelWords(value), flag);
     else if (flag in settingFlags) {
       const key = settingFlags[flag];
-      const values = value.split(",").map((one) => parseSetting(flag, one, `--${flag}`)[key]);
+      const values = splitValues(flag, value).map((one) =>
+        parseSetting(flag, one, `--${flag}`)[key]
+      );
       if (values.length === 1) Object.assign(settings, { [key]: values[0] });
       else axes[key] = values;
     }

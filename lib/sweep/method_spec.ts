@@ -1,5 +1,5 @@
 import type { TrainSettings } from "../train/settings.ts";
-import { parseSetting, settingFlags, textValue } from "./setting_text.ts";
+import { parseSetting, settingFlags, splitValues, textValue } from "./setting_text.ts";
 
 /** A method's own hyper-parameters. */
 export type MethodOptions = Record<string, number | string | boolean>;
@@ -91,7 +91,7 @@ function parseMethod(word: string, registry: MethodRegistry): MethodRequest[] {
   const seen = new Set<string>();
   for (const part of colon < 0 ? [] : word.slice(colon + 1).split(";")) {
     const [, key, list] = /^([^=]+)=(.+)$/.exec(part) ?? [];
-    const values = list?.split(",") ?? [];
+    const values = list === undefined ? [] : splitValues(key, list);
     if (key === undefined || values.includes("")) {
       throw new TypeError(
         `Cannot read "${part}" in method "${word}": must be option=value or option=value,value`,

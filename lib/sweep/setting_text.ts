@@ -2,16 +2,23 @@ import { checkTrainSetting, type TrainSettings } from "../train/settings.ts";
 
 /** The names that command lines and method texts use for training settings. */
 export const settingFlags: Readonly<Record<string, keyof TrainSettings>> = {
+  optimizer: "optimizer",
+  "scale-parameter": "scaleParameter",
   lr: "learningRate",
   epochs: "epochs",
   batch: "batchSize",
+  "micro-batch": "microBatch",
   "max-length": "maxLength",
   "weight-decay": "weightDecay",
   decay: "decay",
   clip: "clipNorm",
   schedule: "schedule",
-  warmup: "warmupSteps",
+  warmup: "warmup",
   "frozen-dropout": "frozenDropout",
+  "class-weights": "classWeights",
+  patience: "patience",
+  metric: "metric",
+  keep: "keep",
 };
 
 const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
@@ -32,7 +39,41 @@ export function textValue(text: string): number | string | boolean {
  */
 export function parseSetting(flag: string, text: string, shown: string): Partial<TrainSettings> {
   const key = settingFlags[flag];
-  const value = text === "none" ? null : textValue(text);
+  const value = text === "none"
+    ? null
+    : key === "classWeights" && text.includes(":")
+    ? parseWeights(text, shown)
+    : textValue(text);
   checkTrainSetting(key, value, shown);
   return { [key]: value };
+}
+
+/**
+ * The several values of one setting, separated by commas; class weights such as `0:1,1:3` hold
+ * commas themselves and are one value.
+ */
+export function splitValues(flag: string, text: string): string[] {
+  return settingFlags[flag] === "classWeights" && text.includes(":") ? [text] : text.split(",");
+}
+
+/** A setting's value as tables show it. */
+export function settingText(value: TrainSettings[keyof TrainSettings]): string {
+  if (value === null) return "none";
+  if (typeof value === "number") return String(+value.toPrecision(3));
+  if (typeof value !== "object" || Array.isArray(value)) return String(value);
+  return Object.entries(value).map((pair) => pair.join(":")).join(",");
+}
+
+function parseWeights(text: string, shown: string): Record<string, number> {
+  const pairs = text.split(",").map((part) => {
+    const [label, weight] = [part.slice(0, part.lastIndexOf(":")), part.split(":").pop()!.trim()];
+    return [label.trim(), decimal.test(weight) ? Number(weight) : NaN] as const;
+  });
+  const labels = new Set(pairs.map(([label]) => label));
+  if (labels.size < pairs.length || pairs.some(([label, w]) => label === "" || Number.isNaN(w))) {
+    throw new RangeError(
+      `Cannot read ${shown} "${text}": use label:weight for each class, as in 0:1,1:3`,
+    );
+  }
+  return Object.fromEntries(pairs);
 }

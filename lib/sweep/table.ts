@@ -1,7 +1,7 @@
 import { writeFileAtomic } from "../formats/atomic.ts";
 import { digestJson } from "../formats/digest.ts";
 import type { Cell } from "./cell.ts";
-import { settingFlags } from "./setting_text.ts";
+import { settingFlags, settingText } from "./setting_text.ts";
 import { readRun, type Run } from "./run_folder.ts";
 import { tableCsv, tableMarkdown, tableText } from "./table_format.ts";
 
@@ -117,10 +117,10 @@ function distinctNames(runs: readonly Run[]): string[] {
 }
 
 function facts({ base, data, task, method, settings }: Cell): Record<string, string> {
-  const shown = Object.entries(settingFlags).map(([flag, key]) => {
-    const value = settings[key];
-    return [flag, typeof value === "number" ? String(+value.toPrecision(3)) : String(value)];
-  });
+  const shown = Object.entries(settingFlags).map(([flag, key]) => [
+    flag,
+    settingText(settings[key]),
+  ]);
   const options = Object.entries(method.options).map(([key, value]) => [key, String(value)]);
   return {
     ...Object.fromEntries([...options, ...shown]),

@@ -1,16 +1,22 @@
 /**
  * How a cell is trained: every hyper-parameter that is not a method's own, with defaults and checks.
- * Learning rates and AdamW defaults are those of the recipe that the README compares with.
+ * Learning rates and AdamW's defaults are those of the recipe that the README compares with.
  */
 
 /** The training hyper-parameters of one run, fully resolved. */
 export interface TrainSettings {
-  /** Peak learning rate of AdamW; 0 for a method that trains nothing. */
+  /** What takes the gradients' steps. */
+  optimizer: "adamw" | "adafactor";
+  /** Peak learning rate; 0 for a method that trains nothing. */
   learningRate: number;
+  /** Whether Adafactor multiplies the rate by the root mean square of what it updates. */
+  scaleParameter: boolean;
   /** Passes over the training examples; 0 for a method that trains nothing. */
   epochs: number;
   /** Examples per optimizer step. */
   batchSize: number;
+  /** Examples on the device at once, whose gradients add up to a step's; null takes the batch. */
+  microBatch: number | null;
   /** Tokens after which an input is cut, end-of-sequence token included. */
   maxLength: number;
   /** AdamW's running-average factors of gradient and squared gradient. */
@@ -19,22 +25,33 @@ export interface TrainSettings {
   eps: number;
   /** Decoupled weight decay (Loshchilov & Hutter, 2019), multiplied by the learning rate. */
   weightDecay: number;
-  /** What the decay touches: matrices alone, or biases, norms and prompts too. */
+  /** What the decay touches: everything, or matrices alone (no decay on biases, norms, prompts). */
   decay: "matrices" | "all";
   /** Largest global gradient norm; null leaves gradients as they are. */
   clipNorm: number | null;
-  /** Learning rate over steps: falling linearly to 0, or constant (both after the warm-up). */
-  schedule: "linear" | "constant";
-  /** Optimizer steps of linear warm-up from 0. */
-  warmupSteps: number;
+  /** Learning rate after the warm-up: falling to 0 linearly or as a cosine, or constant. */
+  schedule: "linear" | "cosine" | "constant";
+  /** Linear warm-up from 0: optimizer steps, or below 1 a share of all steps, rounded up. */
+  warmup: number;
   /** Dropout probability inside the frozen base. */
   frozenDropout: number;
+  /** Weight of each class in the loss: equal, N/(C·n) for a class of n examples, or by label. */
+  classWeights: null | "balanced" | Readonly<Record<string, number>>;
+  /** Epochs without a better {@link metric} after which training stops; null never stops early. */
+  patience: number | null;
+  /** What makes an epoch better, measured on the validation split. */
+  metric: "accuracy" | "f1" | "loss";
+  /** The epoch whose weights and predictions are kept: the best by {@link metric}, or the last. */
+  keep: "best" | "last";
 }
 
 /** Every setting's default but the learning rate's, which belongs to the method. */
 export const defaultTrainSettings: Readonly<Omit<TrainSettings, "learningRate">> = {
+  optimizer: "adamw",
+  scaleParameter: false,
   epochs: 3,
   batchSize: 32,
+  microBatch: null,
   maxLength: 128,
   betas: [0.9, 0.999],
   eps: 1e-8,
@@ -42,8 +59,12 @@ export const defaultTrainSettings: Readonly<Omit<TrainSettings, "learningRate">>
   decay: "all",
   clipNorm: 1,
   schedule: "linear",
-  warmupSteps: 0,
+  warmup: 0,
   frozenDropout: 0,
+  classWeights: null,
+  patience: null,
+  metric: "accuracy",
+  keep: "last",
 };
 
 type Check = (value: unknown) => boolean;
@@ -54,11 +75,22 @@ const positive: Check = (value) => isNumber(value) && value > 0;
 const notNegative: Check = (value) => isNumber(value) && value >= 0;
 const count: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 1;
 const share: Check = (value) => isNumber(value) && value >= 0 && value < 1;
+const countOrNull: Check = (value) => value === null || count(value);
+const oneOf = (...choices: string[]) => ({
+  check: ((value) => choices.includes(value as string)) as Check,
+  rule: `${choices.slice(0, -1).join(", ")} or ${choices[choices.length - 1]}`,
+});
+const isWeights: Check = (value) =>
+  typeof value === "object" && value !== null && !Array.isArray(value) &&
+  Object.keys(value).length > 0 && Object.values(value).every(positive);
 
 const rules: Record<keyof TrainSettings, { check: Check; rule: string }> = {
   learningRate: { check: positive, rule: "a number above 0" },
+  optimizer: oneOf("adamw", "adafactor"),
+  scaleParameter: { check: (value) => typeof value === "boolean", rule: "true or false" },
   epochs: { check: count, rule: "a whole number of at least 1" },
   batchSize: { check: count, rule: "a whole number of at least 1" },
+  microBatch: { check: countOrNull, rule: "a whole number of at least 1, or none" },
   maxLength: { check: count, rule: "a whole number of at least 1" },
   betas: {
     check: (value) => Array.isArray(value) && value.length === 2 && value.every(share),
@@ -66,20 +98,24 @@ const rules: Record<keyof TrainSettings, { check: Check; rule: string }> = {
   },
   eps: { check: positive, rule: "a number above 0" },
   weightDecay: { check: notNegative, rule: "a number of at least 0" },
-  decay: { check: (value) => value === "matrices" || value === "all", rule: "matrices or all" },
+  decay: oneOf("matrices", "all"),
   clipNorm: {
     check: (value) => value === null || positive(value),
     rule: "a number above 0, or none",
   },
-  schedule: {
-    check: (value) => value === "linear" || value === "constant",
-    rule: "linear or constant",
-  },
-  warmupSteps: {
-    check: (value) => value === 0 || count(value),
-    rule: "a whole number of at least 0",
+  schedule: oneOf("linear", "cosine", "constant"),
+  warmup: {
+    check: (value) => share(value) || count(value),
+    rule: "a whole number of steps, or a share of them of at least 0 and below 1",
   },
   frozenDropout: { check: share, rule: "a number of at least 0 and below 1" },
+  classWeights: {
+    check: (value) => value === null || value === "balanced" || isWeights(value),
+    rule: "none, balanced, or a number above 0 for each class, as in 0:1,1:3",
+  },
+  patience: { check: countOrNull, rule: "a whole number of epochs of at least 1, or none" },
+  metric: oneOf("accuracy", "f1", "loss"),
+  keep: oneOf("best", "last"),
 };
 
 /** The names of all training settings. */
@@ -119,7 +155,21 @@ export function trainSettings(
   values: Partial<TrainSettings> & { learningRate: number },
 ): TrainSettings {
   for (const [key, value] of Object.entries(values)) checkTrainSetting(key, value);
-  return { ...defaultTrainSettings, ...values };
+  const settings = { ...defaultTrainSettings, ...values };
+  const { batchSize, microBatch, optimizer, scaleParameter } = settings;
+  if (microBatch !== null && microBatch > batchSize) {
+    throw new RangeError(
+      `Cannot use microBatch ${microBatch}: a batch has ${batchSize} examples; ` +
+        `use at most as many, or none`,
+    );
+  }
+  if (scaleParameter && optimizer !== "adafactor") {
+    throw new RangeError(
+      `Cannot scale the rate by parameter with ${optimizer}: only adafactor does; ` +
+        `leave scaleParameter out, or use optimizer adafactor`,
+    );
+  }
+  return settings;
 }
 
 /**
