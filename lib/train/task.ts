@@ -12,7 +12,7 @@ import { input } from "../graph/leaves.ts";
 import type { Node } from "../graph/node.ts";
 import { symbol } from "../graph/shape.ts";
 import type { Context } from "../layers/site.ts";
-import type { Model, ModelInputs } from "../models/model.ts";
+import type { Model, ModelInputs, Trace } from "../models/model.ts";
 import { crossEntropy } from "../ops/cross_entropy.ts";
 import { multiply } from "../ops/elementwise.ts";
 import { sum } from "../ops/sum.ts";
@@ -41,17 +41,23 @@ export interface Rows {
 
 /** A task's graphs and what fills their inputs. */
 export interface Task {
-  /** Mean cross-entropy over the labels of the whole batch, shape [1]. */
-  readonly loss: (context: Context) => Node;
+  /**
+   * Mean cross-entropy over the labels of the whole batch, shape [1].
+   *
+   * @param trace Receives the nodes that the forward pass names.
+   */
+  readonly loss: (context: Context, trace?: Trace) => Node;
   /** Scores of the classes, [B, classes], without dropout. */
   readonly scores: () => Node;
+  /** What a batch's loss is a mean over: how many labels its examples have, or their weights. */
+  readonly weight: (examples: readonly Encoded[]) => number;
   /**
    * Inputs of a training program.
    *
-   * @param labels Labels of the whole batch, over which the loss is a mean; those of `rows`
-   *   unless it is one of several micro-batches.
+   * @param weight {@link weight} of the whole batch; that of `rows` unless it is one of several
+   *   micro-batches.
    */
-  readonly trainingInputs: (rows: Rows, labels?: number) => Record<string, Values>;
+  readonly trainingInputs: (rows: Rows, weight?: number) => Record<string, Values>;
   /** Inputs of a scoring program. */
   readonly scoringInputs: (rows: Rows) => Record<string, Values>;
 }
@@ -75,11 +81,20 @@ export function exampleInput(): Node {
   return input("examples", [B], "u32");
 }
 
-/** Makes the task that a model is built for. */
-export function makeTask(model: Model, padId: number, labelWords: LabelWords | null): Task {
+/**
+ * Makes the task that a model is built for.
+ *
+ * @param classWeights Weight of each class's labels in the loss; null for equal ones.
+ */
+export function makeTask(
+  model: Model,
+  padId: number,
+  labelWords: LabelWords | null,
+  classWeights: readonly number[] | null = null,
+): Task {
   return model.textToText === undefined
-    ? headTask(model, padId)
-    : wordTask(model, padId, labelWords!);
+    ? headTask(model, padId, classWeights)
+    : wordTask(model, padId, labelWords!, classWeights);
 }
 
 /** Mean cross-entropy, shape [1]: the sum over labels, times the input `inverse_count` [1]. */
@@ -89,7 +104,22 @@ export function meanLoss(logits: Node, labels: Node): Node {
   return multiply(total, input("inverse_count", [1], "f32"));
 }
 
-function headTask(model: Model, padId: number): Task {
+/**
+ * Weighted mean cross-entropy, shape [1]: Σ w·loss / Σ w over the labels, as PyTorch's; the input
+ * `label_weights`, of the labels' shape, holds the quotients w / Σ w.
+ */
+function weightedLoss(logits: Node, labels: Node): Node {
+  const weights = input("label_weights", labels.shape, "f32");
+  const losses = multiply(crossEntropy(logits, labels), weights);
+  return reshape(sum(losses, 0, losses.shape.length), [1]);
+}
+
+function headTask(model: Model, padId: number, weights: readonly number[] | null): Task {
+  const weight: Task["weight"] = (examples) =>
+    weights === null
+      ? examples.length
+      : examples.reduce((total, { label }) => total + weights[label], 0);
+  const lossOf = weights === null ? meanLoss : weightedLoss;
   const inputs: ModelInputs = {
     ids: input("ids", [B, T], "u32"),
     mask: input("mask", [B, T], "f32"),
@@ -100,18 +130,31 @@ function headTask(model: Model, padId: number): Task {
     last: fillRows(rows, 0, ({ ids }) => ids.length - 1, Uint32Array),
   });
   return {
-    loss: (context) => meanLoss(model.classify!(inputs, context), input("labels", [B], "i32")),
+    loss: (context) => lossOf(model.classify!(inputs, context), input("labels", [B], "i32")),
     scores: () => model.classify!(inputs, {}),
-    trainingInputs: (rows, labels = rows.examples.length) => ({
+    weight,
+    trainingInputs: (rows, total = weight(rows.examples)) => ({
       ...common(rows),
       labels: fillRows(rows, IGNORED, ({ label }) => label, Int32Array),
-      inverse_count: Float32Array.of(1 / labels),
+      inverse_count: Float32Array.of(1 / total),
+      ...weights && {
+        label_weights: Float32Array.from({ length: rows.size }, (_, row) => {
+          const example = rows.examples[row];
+          return example === undefined ? 0 : weights[example.label] / total;
+        }),
+      },
     }),
     scoringInputs: common,
   };
 }
 
-function wordTask(model: Model, padId: number, { ids: words, words: names }: LabelWords): Task {
+/** Every token of an example's target counts with the weight of its class. */
+function wordTask(
+  model: Model,
+  padId: number,
+  { ids: words, words: names }: LabelWords,
+  weights: readonly number[] | null,
+): Task {
   const { startId, eosId, logits, score } = model.textToText!;
   const first = words.map(([id]) => id);
   if (words.some((ids) => ids.length === 0) || new Set(first).size < first.length) {
@@ -123,11 +166,17 @@ function wordTask(model: Model, padId: number, { ids: words, words: names }: Lab
   }
   const targets = words.map((ids) => [...ids, eosId]);
   const D = Math.max(...targets.map((target) => target.length));
+  const weight: Task["weight"] = (examples) =>
+    examples.reduce(
+      (total, { label }) => total + targets[label].length * (weights?.[label] ?? 1),
+      0,
+    );
+  const lossOf = weights === null ? meanLoss : weightedLoss;
   const inputs = { ids: input("ids", [B, T], "u32"), mask: input("mask", [B, T], "f32") };
   return {
     loss: (context) => {
       const decoderIds = input("decoder_ids", [B, D], "u32");
-      return meanLoss(logits({ ...inputs, decoderIds }, context), input("labels", [B, D], "i32"));
+      return lossOf(logits({ ...inputs, decoderIds }, context), input("labels", [B, D], "i32"));
     },
     scores: () =>
       score(
@@ -135,21 +184,25 @@ function wordTask(model: Model, padId: number, { ids: words, words: names }: Lab
         input("candidates", [first.length], "u32"),
         {},
       ),
-    trainingInputs: (rows, labels) => {
+    weight,
+    trainingInputs: (rows, total = weight(rows.examples)) => {
       const decoderIds = new Uint32Array(rows.size * D).fill(padId);
       const targetIds = new Int32Array(rows.size * D).fill(IGNORED);
-      let count = 0;
+      const labelWeights = new Float32Array(weights === null ? 0 : rows.size * D);
       rows.examples.forEach(({ label }, row) => {
         const target = targets[label];
         targetIds.set(target, row * D);
         decoderIds.set([startId, ...target.slice(0, -1)], row * D);
-        count += target.length;
+        if (weights !== null) {
+          labelWeights.fill(weights[label] / total, row * D, row * D + target.length);
+        }
       });
       return {
         ...tokens(rows, padId),
         decoder_ids: decoderIds,
         labels: targetIds,
-        inverse_count: Float32Array.of(1 / (labels ?? count)),
+        inverse_count: Float32Array.of(1 / total),
+        ...weights && { label_weights: labelWeights },
       };
     },
     scoringInputs: (rows) => ({

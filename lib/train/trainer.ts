@@ -10,10 +10,10 @@
 import { planEpoch, planEvaluation, type PlannedBatch } from "../data/batches.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
-import { readMapped, Session } from "../gpu/session.ts";
+import { Session } from "../gpu/session.ts";
 import type { MemoryPlan } from "../graph/memory.ts";
 import { variable } from "../graph/leaves.ts";
-import { byteLength, type Node } from "../graph/node.ts";
+import type { Node } from "../graph/node.ts";
 import type { Parameter } from "../layers/scope.ts";
 import type { Context } from "../layers/site.ts";
 import type { Model } from "../models/model.ts";
@@ -23,6 +23,7 @@ import { backwardRoots } from "./backward.ts";
 import { initialValues, type WeightValues } from "./initialize.ts";
 import { buildUpdate, type Update } from "./optimizer.ts";
 import { warmupSteps } from "./schedule.ts";
+import { type PlannedSplit, rowsOf, scoreSplit, type Scoring } from "./scoring.ts";
 import type { TrainSettings } from "./settings.ts";
 import { type Encoded, exampleInput, type Task } from "./task.ts";
 
@@ -44,10 +45,20 @@ export interface TrainRun {
   readonly weights: WeightValues;
   readonly train: readonly Encoded[];
   readonly validation: readonly Encoded[];
+  /** Further splits, scored once with the weights that are kept. */
+  readonly splits?: Readonly<Record<string, readonly Encoded[]>>;
   readonly signal?: AbortSignal;
   readonly onSync?: (progress: SyncProgress) => void;
   /** Called with the validation scores [examples][classes] after every epoch (once, for epoch 0, where nothing trains). */
-  readonly onEpoch?: (epoch: EpochOutcome) => void | Promise<void>;
+  readonly onEpoch?: (epoch: EpochOutcome) => EpochDecision | void;
+}
+
+/** What follows from an epoch's outcome. */
+export interface EpochDecision {
+  /** Keep the weights as they are now; those after the last epoch are kept where none ever are. */
+  readonly keep?: boolean;
+  /** Train no further. */
+  readonly stop?: boolean;
 }
 
 /** Where a run stands when the host has waited for the device. */
@@ -66,17 +77,24 @@ export interface EpochOutcome {
   /** Loss of each of the epoch's steps. */
   readonly losses: readonly number[];
   /** Scores of each validation example, in order. */
-  readonly scores: readonly (readonly number[])[];
+  readonly scores: Scores;
 }
+
+/** Scores of a split, [examples][classes]. */
+export type Scores = readonly (readonly number[])[];
 
 /** What a run leaves besides its epochs. */
 export interface TrainOutcome {
   readonly memory: MemoryPlan;
   /** Seconds spent in training steps, waits included, evaluation and compilation not. */
   readonly trainSeconds: number;
+  /** Optimizer steps and epochs that were taken; fewer than planned where training stopped early. */
   readonly steps: number;
+  readonly epochs: number;
   readonly dispatchesPerStep: number;
-  /** Final values of what trained, by name. */
+  /** Scores of the further splits. */
+  readonly splits: Readonly<Record<string, Scores>>;
+  /** Kept values of what trained, by name. */
   readonly trained: ReadonlyMap<
     string,
     { shape: readonly number[]; data: Float32Array<ArrayBuffer> }
@@ -97,6 +115,7 @@ async function trainIn(session: Session, run: TrainRun): Promise<TrainOutcome> {
   const { settings, attached, seed } = run;
   const lengths = run.train.map(({ ids }) => ids.length);
   const { batchSize } = settings;
+  const rows = settings.microBatch ?? batchSize;
   const stepsPerEpoch = Math.ceil(run.train.length / batchSize);
   const epochs = attached.trainable.length === 0 ? 0 : settings.epochs;
   const steps = stepsPerEpoch * epochs;
@@ -104,25 +123,41 @@ async function trainIn(session: Session, run: TrainRun): Promise<TrainOutcome> {
     { length: epochs },
     (_, epoch) => planEpoch(lengths, { batchSize, seed, epoch }),
   );
-  const evaluation = planEvaluation(run.validation.map(({ ids }) => ids.length), batchSize);
+  const planned = (examples: readonly Encoded[]): PlannedSplit => ({
+    examples,
+    batches: planEvaluation(examples.map(({ ids }) => ids.length), rows),
+  });
+  const validation = planned(run.validation);
+  const splits = Object.entries(run.splits ?? {}).map(([name, own]) =>
+    [name, planned(own)] as const
+  );
 
   // All programs, planned before anything is allocated.
   const update = steps === 0 ? null : updateOf(attached.trainable, settings, steps);
   const training = update === null ? null : trainingPrograms(session, run, update, plans.flat());
   const scores = run.task.scores();
-  const scoring = programs(
-    evaluation,
-    (T) => session.program([scores], { B: batchSize, T }, [scores]),
-  );
+  checkLabels([run.train, run.validation, ...Object.values(run.splits ?? {})], scores);
+  const scoring: Scoring = {
+    task: run.task,
+    scores,
+    rows,
+    programs: programs(
+      [validation, ...splits.map(([, split]) => split)].flatMap(({ batches }) => batches),
+      (T) => session.program([scores], { B: rows, T }, [scores]),
+    ),
+  };
   const updating = update === null ? null : session.program(update.roots, {});
   await session.build();
   upload(session, run);
   for (const [name, values] of update?.initial ?? []) session.upload(name, values);
   session.upload("seed", Uint32Array.of(seed));
 
-  const evaluate = () => scoreAll(session, run, scoring, scores, evaluation);
+  const evaluate = () => scoreSplit(session, scoring, validation);
+  const names = attached.trainable.map(({ name }) => name);
+  let kept: Map<string, Float32Array<ArrayBuffer>> | null = null;
   let trainSeconds = 0;
   let done = 0;
+  let ended = 0;
   if (training !== null && updating !== null) {
     for (const [epoch, plan] of plans.entries()) {
       const losses: number[] = [];
@@ -131,8 +166,14 @@ async function trainIn(session: Session, run: TrainRun): Promise<TrainOutcome> {
       let interval = 1;
       for (const [i, batch] of plan.entries()) {
         const program = training.get(batch.bucketLength)!;
-        session.write(program, run.task.trainingInputs(rowsOf(run.train, batch, batchSize)));
-        session.run([program, updating]);
+        const { examples } = rowsOf(run.train, batch, batchSize);
+        const weight = run.task.weight(examples);
+        // Inputs are written between submits, so each micro-batch is one; the last one updates.
+        const parts = microBatches(batch, rows);
+        for (const [i, part] of parts.entries()) {
+          session.write(program, run.task.trainingInputs(rowsOf(run.train, part, rows), weight));
+          session.run(i + 1 < parts.length ? [program] : [program, updating]);
+        }
         done++;
         if (done - synced < interval && i + 1 < plan.length) continue;
         losses.push(...await readLosses(session, synced, done));
@@ -146,20 +187,33 @@ async function trainIn(session: Session, run: TrainRun): Promise<TrainOutcome> {
         run.onSync?.({ epoch: epoch + 1, step: done, steps, loss, stepsPerSecond: rate });
         run.signal?.throwIfAborted();
       }
-      await run.onEpoch?.({ epoch: epoch + 1, losses, scores: await evaluate() });
+      ended = epoch + 1;
+      const decision = run.onEpoch?.({ epoch: ended, losses, scores: await evaluate() });
+      if (decision?.keep) kept = await session.readVariables(names);
       run.signal?.throwIfAborted();
+      if (decision?.stop) break;
     }
   } else {
-    await run.onEpoch?.({ epoch: 0, losses: [], scores: await evaluate() });
+    run.onEpoch?.({ epoch: 0, losses: [], scores: await evaluate() });
   }
 
-  const values = await session.readVariables(attached.trainable.map(({ name }) => name));
+  for (const [name, values] of kept ?? []) session.upload(name, values);
+  const further: Record<string, Scores> = {};
+  for (const [name, split] of splits) {
+    further[name] = await scoreSplit(session, scoring, split);
+    run.signal?.throwIfAborted();
+  }
+  const values = kept ?? await session.readVariables(names);
   const [first] = training?.values() ?? [];
   return {
     memory: session.memory(),
     trainSeconds,
-    steps,
-    dispatchesPerStep: first === undefined ? 0 : first.dispatches + updating!.dispatches,
+    steps: done,
+    epochs: ended,
+    dispatchesPerStep: first === undefined
+      ? 0
+      : first.dispatches * Math.ceil(batchSize / rows) + updating!.dispatches,
+    splits: further,
     trained: new Map(
       attached.trainable.map(({ name, shape }) => [name, { shape, data: values.get(name)! }]),
     ),
@@ -195,7 +249,10 @@ function trainingPrograms(
 ): Map<number, Program> {
   const loss = task.loss(trainingContext(settings, update.step));
   const roots = backwardRoots(loss, update);
-  return programs(batches, (T) => session.program(roots, { B: settings.batchSize, T }));
+  return programs(
+    batches,
+    (T) => session.program(roots, { B: settings.microBatch ?? settings.batchSize, T }),
+  );
 }
 
 /** Dropout keyed by the run's seed, its step and the example's place. */
@@ -224,50 +281,28 @@ function upload(session: Session, { model, attached, weights, seed }: TrainRun):
   }
 }
 
-function rowsOf(split: readonly Encoded[], batch: PlannedBatch, size: number) {
-  const { indices, bucketLength: length } = batch;
-  return { examples: indices.map((i) => split[i]), indices, size, length };
+/** Cuts a batch into micro-batches; the last may be short. */
+function microBatches(batch: PlannedBatch, size: number): PlannedBatch[] {
+  return Array.from({ length: Math.ceil(batch.indices.length / size) }, (_, i) => ({
+    ...batch,
+    indices: batch.indices.slice(i * size, (i + 1) * size),
+  }));
+}
+
+/** A kernel would read beyond its logits for a label that is no class. */
+function checkLabels(splits: readonly (readonly Encoded[])[], scores: Node): void {
+  const classes = scores.shape[scores.shape.length - 1] as number;
+  const wrong = splits.flat().find(({ label }) =>
+    !Number.isInteger(label) || label < 0 || label >= classes
+  );
+  if (wrong !== undefined) {
+    throw new RangeError(
+      `Cannot train on label ${wrong.label}: the classes are 0 to ${classes - 1}`,
+    );
+  }
 }
 
 async function readLosses(session: Session, from: number, to: number): Promise<number[]> {
   const losses = (await session.readVariables(["losses"])).get("losses")!;
   return Array.from({ length: to - from }, (_, i) => losses[(from + i) % LOSS_CAPACITY]);
-}
-
-/** Scores of every example, [examples][classes]; one readback for all of them. */
-async function scoreAll(
-  session: Session,
-  run: TrainRun,
-  scoring: ReadonlyMap<number, Program>,
-  scores: Node,
-  batches: readonly PlannedBatch[],
-): Promise<number[][]> {
-  const size = run.settings.batchSize;
-  const [program] = scoring.values();
-  const bytes = byteLength(scores, program.sizes);
-  const staging = run.gpu.device.createBuffer({
-    label: "scores",
-    size: bytes * batches.length,
-    usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
-  });
-  try {
-    batches.forEach((batch, i) => {
-      const program = scoring.get(batch.bucketLength)!;
-      session.write(program, run.task.scoringInputs(rowsOf(run.validation, batch, size)));
-      session.run([program], [{ node: scores, to: staging, offset: i * bytes }]);
-    });
-    const flat = await readMapped(staging);
-    run.gpu.check();
-    const classes = bytes / 4 / size;
-    const result: number[][] = new Array(run.validation.length);
-    batches.forEach(({ indices }, i) =>
-      indices.forEach((example, row) => {
-        const at = (i * size + row) * classes;
-        result[example] = [...flat.subarray(at, at + classes)];
-      })
-    );
-    return result;
-  } finally {
-    staging.destroy();
-  }
 }
