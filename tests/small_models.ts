@@ -47,8 +47,35 @@ export const llamaConfig = {
   initializer_range: 0.2,
 };
 
+/** A BERT: three heads of four. */
+export const bertConfig = {
+  model_type: "bert",
+  vocab_size: 121,
+  hidden_size: 12,
+  intermediate_size: 20,
+  num_hidden_layers: 2,
+  num_attention_heads: 3,
+  max_position_embeddings: 23,
+  // Large enough that attention is not uniform.
+  initializer_range: 0.2,
+};
+
+/** A GPT-2: three heads of four, an inner width of its own. */
+export const gpt2Config = {
+  model_type: "gpt2",
+  vocab_size: 121,
+  n_embd: 12,
+  n_inner: 44,
+  n_layer: 2,
+  n_head: 3,
+  n_positions: 23,
+  initializer_range: 0.2,
+};
+
 /** Three right-padded examples of up to seven tokens, and their labels. */
 export const inputs = {
+  // Read by models that tell kinds of token apart.
+  token_type_ids: [[0, 0, 0, 1, 1, 1, 1], [0, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0]],
   input_ids: [[5, 17, 118, 3, 99, 42, 1], [64, 8, 1, 0, 0, 0, 0], [7, 7, 30, 120, 1, 0, 0]],
   attention_mask: [[1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 0, 0]],
 };
@@ -63,11 +90,12 @@ export const targets = {
 export const classes = { labels: [0, 2, 1] };
 
 /** The batch as a model's inputs. */
-export function smallBatch({ textToText }: Model): Batch {
-  const { input_ids, attention_mask } = inputs;
+export function smallBatch({ textToText, tokenTypes }: Model): Batch {
+  const { input_ids, attention_mask, token_type_ids } = inputs;
   const common = {
     ids: Uint32Array.from(input_ids.flat()),
     mask: Float32Array.from(attention_mask.flat()),
+    ...(tokenTypes === undefined ? {} : { token_types: Uint32Array.from(token_type_ids.flat()) }),
   };
   if (textToText === undefined) {
     return {

@@ -74,7 +74,7 @@ export function attend(
     mask,
     bias: bias?.(length, keys.shape[1]),
   });
-  const seen = dropped(weights, context, site.path);
+  const seen = dropped(weights, context, `${site.path}.weights`);
   const mixed = einsum("bhts,bshd->bthd", seen, repeatHeads(values, groups));
   return {
     output: reshape(mixed, [batch, length, (heads as number) * (size as number)]),

@@ -34,10 +34,20 @@ export class BlockOutput {
   }
 }
 
-/** Dropout inside the frozen base, where the run asks for it. */
-export function dropped(x: Node, context: Context, site: string): Node {
-  const probability = context.frozenDropout ?? 0;
-  return context.dropout === undefined || probability === 0
+/**
+ * Dropout inside the frozen base, where the run asks for it.
+ *
+ * @param own A probability that the model's configuration sets for this place alone.
+ */
+export function dropped(
+  x: Node,
+  context: Context,
+  site: string,
+  own: number | null = null,
+): Node {
+  const { dropout, frozenDropout = 0 } = context;
+  const probability = frozenDropout === 0 ? 0 : own ?? frozenDropout;
+  return dropout === undefined || probability === 0
     ? x
-    : context.dropout(x, probability, `${site}.dropout`);
+    : dropout(x, probability, `${site}.dropout`);
 }

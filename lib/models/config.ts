@@ -29,6 +29,31 @@ export function positive(config: RawConfig, key: string, fallback?: number): num
   return value;
 }
 
+/** A number of at least 0 and below 1. */
+export function share(config: RawConfig, key: string): number {
+  const value = config[key];
+  if (typeof value !== "number" || !(value >= 0 && value < 1)) {
+    throw new TypeError(
+      `Cannot read config: ${key} must be a number of at least 0 and below 1, found ${
+        JSON.stringify(value)
+      }`,
+    );
+  }
+  return value;
+}
+
+/** A number of heads. @throws TypeError where it does not divide the width. */
+export function divided(
+  config: RawConfig,
+  key: string,
+  widthKey: string,
+  width: number,
+): number {
+  const heads = count(config, key);
+  if (width % heads === 0) return heads;
+  throw new TypeError(`Cannot read config: ${key} ${heads} does not divide ${widthKey} ${width}`);
+}
+
 /** A truth value. */
 export function flag(config: RawConfig, key: string, fallback: boolean): boolean {
   const value = config[key] ?? fallback;
@@ -54,7 +79,7 @@ export function text(config: RawConfig, key: string, fallback?: string): string 
 /** Refuses a setting whose value the project does not implement. */
 export function refuse(config: RawConfig, key: string, allowed: readonly unknown[]): void {
   const value = config[key];
-  if (value !== undefined && !allowed.includes(value)) {
+  if (value !== undefined && value !== null && !allowed.includes(value)) {
     throw new TypeError(
       `Cannot use config: ${key} ${JSON.stringify(value)} is not supported, only ${
         allowed.map((one) => JSON.stringify(one)).join(" or ")

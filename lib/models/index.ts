@@ -4,7 +4,9 @@
  * @module
  */
 
+import { bert, bertConfig } from "./bert.ts";
 import type { RawConfig } from "./config.ts";
+import { gpt2, gpt2Config } from "./gpt2.ts";
 import { llama, llamaConfig } from "./llama.ts";
 import type { Model } from "./model.ts";
 import { t5, t5Config } from "./t5.ts";
@@ -21,6 +23,8 @@ export interface ModelTask {
 
 /** Every family. */
 export const families: Readonly<Record<string, Build>> = {
+  bert: (config, { classes }) => bert(bertConfig(config), classes),
+  gpt2: (config, { classes }) => gpt2(gpt2Config(config), classes),
   llama: (config, { classes }) => llama(llamaConfig(config), classes),
   t5: (config, { classes, head }) => t5(t5Config(config), head ? classes : null),
 };

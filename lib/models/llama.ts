@@ -19,7 +19,7 @@ import { slice } from "../ops/concat.ts";
 import { multiply } from "../ops/elementwise.ts";
 import { rope, rotaryFrequencies } from "../ops/rope.ts";
 import { selectToken } from "../ops/select_token.ts";
-import { count, flag, positive, type RawConfig, refuse, text } from "./config.ts";
+import { count, divided, flag, positive, type RawConfig, refuse, text } from "./config.ts";
 import type { Model } from "./model.ts";
 
 /** Rotary scaling of Llama 3.1 and later. */
@@ -53,13 +53,10 @@ export interface LlamaConfig {
 export function llamaConfig(raw: RawConfig): LlamaConfig {
   refuse(raw, "pretraining_tp", [1]);
   const width = count(raw, "hidden_size");
-  const heads = count(raw, "num_attention_heads");
+  const heads = raw.head_dim == null
+    ? divided(raw, "num_attention_heads", "hidden_size", width)
+    : count(raw, "num_attention_heads");
   const keyHeads = count(raw, "num_key_value_heads", heads);
-  if (raw.head_dim == null && width % heads !== 0) {
-    throw new TypeError(
-      `Cannot read config: num_attention_heads ${heads} does not divide hidden_size ${width}`,
-    );
-  }
   if (heads % keyHeads !== 0) {
     throw new TypeError(
       `Cannot read config: num_key_value_heads ${keyHeads} does not divide num_attention_heads ${heads}`,

@@ -16,6 +16,8 @@ export interface ModelInputs {
   readonly mask: Node;
   /** Position of each example's last token, u32 [B]; for models that pool there. */
   readonly last?: Node;
+  /** Kind of each token (first or second sentence), u32 [B, T]; all 0 where it is absent. */
+  readonly tokenTypes?: Node;
   /** Ids that the decoder reads, u32 [B, D]; for encoder-decoders. */
   readonly decoderIds?: Node;
 }
@@ -38,16 +40,29 @@ export interface TextToText {
   readonly eosId: number;
 }
 
+/** A model's input embedding and output matrix, by their names. */
+export interface Tie {
+  readonly input: string;
+  readonly output: string;
+  readonly tied: boolean;
+}
+
 /** A model: parameters and sites, and the forward passes that it has. */
 export interface Model {
   readonly family: string;
   readonly scope: Scope;
   /** Rows of the token embedding. */
   readonly vocabulary: number;
+  /** Kinds of token that the model tells apart; absent where it does not. */
+  readonly tokenTypes?: number;
   /** Names of the classification head's parameters; none for a text-to-text model. */
   readonly head: readonly string[];
   /** Names that a checkpoint may hold besides: copies of tied matrices, heads that are not used. */
   readonly spare: readonly string[];
+  /** The name here of a checkpoint's tensor that some releases name otherwise. */
+  readonly canonical?: (name: string) => string;
+  /** What `tie_word_embeddings` says of the output matrix: that it is a copy of the input's. */
+  readonly tie?: Tie;
   /** The most tokens an input may have, where positions are limited. */
   readonly maxLength: number | null;
   readonly classify?: Classify;

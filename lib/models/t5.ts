@@ -341,6 +341,7 @@ export function t5(config: T5Config, classes: number | null = null): Model {
   return {
     ...common,
     head: [],
+    tie: { input: "shared.weight", output: "lm_head.weight", tied: config.tied },
     spare: config.tied ? [...spare, "lm_head.weight"] : spare,
     textToText: {
       logits: (inputs, context, trace) => linear(decode(inputs, context, trace), output, { alpha }), // [B, D, V]

@@ -18,14 +18,14 @@ export interface Batch {
 }
 
 /**
- * Reads a batch for a model: `input_ids`, `attention_mask`, `labels`, and `decoder_input_ids` for a
- * text-to-text model.
+ * Reads a batch for a model: `input_ids`, `attention_mask`, `labels`, `token_type_ids` for a model
+ * that tells kinds of token apart, and `decoder_input_ids` for a text-to-text model.
  *
  * @throws TypeError or RangeError naming the field that is missing or does not fit the model.
  */
 export async function readBatch(path: string, model: Model, classes: number): Promise<Batch> {
   const raw = await readJsonFile(path);
-  const { vocabulary, textToText } = model;
+  const { vocabulary, textToText, tokenTypes } = model;
   const rows = (key: string, low: number, high: number) =>
     rectangle(path, key, raw[key], (value) => value >= low && value < high, `in [${low}, ${high})`);
   const ids = rows("input_ids", 0, vocabulary);
@@ -34,10 +34,15 @@ export async function readBatch(path: string, model: Model, classes: number): Pr
   expectSize(path, "attention_mask", mask, B, T);
   const isLabel = (limit: number) => (value: number) =>
     value === IGNORED || (value >= 0 && value < limit);
-  const common = {
+  const common: Record<string, Values> = {
     ids: Uint32Array.from(ids.flat),
     mask: Float32Array.from(mask.flat),
   };
+  if (tokenTypes !== undefined) {
+    const types = rows("token_type_ids", 0, tokenTypes);
+    expectSize(path, "token_type_ids", types, B, T);
+    common.token_types = Uint32Array.from(types.flat);
+  }
   if (textToText !== undefined) {
     const decoder = rows("decoder_input_ids", 0, vocabulary);
     const D = decoder.columns;

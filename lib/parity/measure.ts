@@ -132,7 +132,11 @@ async function measureIn(session: Session, measurement: Measurement): Promise<Me
 
 function forward(model: Model, context: Context, trace?: Trace): { logits: Node; loss: Node } {
   const [B, T, D] = ["B", "T", "D"].map(symbol);
-  const inputs = { ids: input("ids", [B, T], "u32"), mask: input("mask", [B, T], "f32") };
+  const inputs = {
+    ids: input("ids", [B, T], "u32"),
+    mask: input("mask", [B, T], "f32"),
+    tokenTypes: model.tokenTypes === undefined ? undefined : input("token_types", [B, T], "u32"),
+  };
   if (model.textToText === undefined) {
     const last = input("last", [B], "u32");
     const logits = model.classify!({ ...inputs, last }, context, trace);

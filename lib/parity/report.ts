@@ -6,8 +6,10 @@ const number = (value: number | null): string => value === null ? "" : value.toE
 
 const whole = (count: number): string => count.toLocaleString("en");
 
-const verdict = ({ ok, problem }: Row): string =>
-  problem !== undefined ? `NOT COMPARED: ${problem}` : ok ? "ok" : "OUT OF TOLERANCE";
+const verdict = ({ ok, problem, leftOut }: Row): string => {
+  if (problem !== undefined) return `NOT COMPARED: ${problem}`;
+  return `${ok ? "ok" : "OUT OF TOLERANCE"}${leftOut === undefined ? "" : ` without ${leftOut}`}`;
+};
 
 /** A folder's result as text: every tensor, then one line. */
 export function reportText({ dir, family, label, counts, rows, ok }: ParityResult): string {
@@ -23,13 +25,15 @@ export function reportText({ dir, family, label, counts, rows, ok }: ParityResul
     ]),
   ];
   const missing = rows.filter(({ problem }) => problem !== undefined).length;
+  const partial = rows.filter(({ leftOut }) => leftOut !== undefined).length;
   const out = rows.filter((row) => !row.ok).length - missing;
   return [
     `${dir}: ${family}, ${label}, ${whole(total)} parameters, ${whole(trainable)} trainable`,
     "",
     textColumns(table, [false, true, true, true, false]),
     "",
-    `${rows.length} checked, ${out} out of tolerance, ${missing} not compared: ` +
+    `${rows.length} checked, ${out} out of tolerance, ${missing} not compared` +
+    (partial === 0 ? ": " : `, ${partial} without their key bias: `) +
     (ok ? "passed" : "FAILED"),
   ].join("\n");
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Model } from "../models/model.ts";
+import type { Model, Tie } from "../models/model.ts";
 
 /** Tensors of a checkpoint; `WeightsFile` of lib/formats is one. */
 export interface TensorSource {
@@ -22,31 +22,39 @@ export interface TensorSource {
  *
  * @param config What decides the shapes, for the message.
  * @returns Values by parameter name; without the head where the checkpoint has none.
- * @throws TypeError naming every tensor that is missing, left over or misshapen.
+ * @throws TypeError naming every tensor that is missing, left over or misshapen, or an output
+ *   matrix that is not what `tie_word_embeddings` says.
  */
 export async function loadWeights(
-  model: Pick<Model, "scope" | "head" | "spare">,
+  model: Pick<Model, "scope" | "head" | "spare" | "canonical" | "tie">,
   source: TensorSource,
   config = "config.json",
 ): Promise<Map<string, Float32Array<ArrayBuffer>>> {
-  const parameters = model.scope.select();
+  const { scope, head, spare, canonical = (name) => name, tie } = model;
+  const parameters = scope.select();
   const problems: string[] = [];
+  const found = new Map<string, string>();
+  for (const name of source.names()) {
+    const own = canonical(name);
+    const twin = found.get(own);
+    if (twin !== undefined) problems.push(`${twin} and ${name} are the same parameter`);
+    found.set(own, name);
+  }
   for (const { name, shape } of parameters) {
-    if (!source.has(name)) {
-      if (!model.head.includes(name)) problems.push(`${name} is missing`);
+    const foreign = found.get(name);
+    if (foreign === undefined) {
+      if (!head.includes(name)) problems.push(`${name} is missing${whyMissing(name, tie)}`);
       continue;
     }
-    const found = source.info(name).shape;
-    if (found.length !== shape.length || found.some((dim, i) => dim !== shape[i])) {
-      problems.push(`${name} is [${found}], not [${shape}]`);
+    const dims = source.info(foreign).shape;
+    if (dims.length !== shape.length || dims.some((dim, i) => dim !== shape[i])) {
+      problems.push(`${foreign} is [${dims}], not [${shape}]`);
     }
   }
   const known = (name: string) =>
-    model.scope.parameters.has(name) ||
-    model.spare.some((one) => one.endsWith(".") ? name.startsWith(one) : name === one);
-  problems.push(
-    ...source.names().filter((name) => !known(name)).map((name) => `${name} is left over`),
-  );
+    scope.parameters.has(name) ||
+    spare.some((one) => one.endsWith(".") ? name.startsWith(one) : name === one);
+  for (const [own, name] of found) if (!known(own)) problems.push(`${name} is left over`);
   if (problems.length > 0) {
     const shown = problems.slice(0, 8).join("; ");
     const more = problems.length > 8 ? `; and ${problems.length - 8} more` : "";
@@ -54,7 +62,24 @@ export async function loadWeights(
   }
   const values = new Map<string, Float32Array<ArrayBuffer>>();
   for (const { name } of parameters) {
-    if (source.has(name)) values.set(name, await source.read(name));
+    const foreign = found.get(name);
+    if (foreign !== undefined) values.set(name, await source.read(foreign));
+  }
+  if (tie?.tied && found.has(tie.output)) {
+    const copy = await source.read(tie.output);
+    const input = values.get(tie.input)!;
+    if (copy.length !== input.length || copy.some((value, i) => value !== input[i])) {
+      throw new TypeError(
+        `Cannot load weights: they do not fit ${config}: ${tie.output} differs from ${tie.input}, ` +
+          "although tie_word_embeddings is true (or left out); set it to false if both were trained",
+      );
+    }
   }
   return values;
+}
+
+function whyMissing(name: string, tie: Tie | undefined): string {
+  return tie?.output === name
+    ? `, although tie_word_embeddings is false; set it to true if ${tie.input} serves both ends`
+    : "";
 }

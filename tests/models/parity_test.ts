@@ -10,6 +10,8 @@ const t5 = ["", "lora", "prompt_tuning", "adapter_ffn", "adapter_seq_bn"];
 const folders = {
   t5,
   t5_v1_1: t5,
+  bert: [...t5, "head"],
+  gpt2: [...t5, "head", "prompt_tuning_padded"],
   llama: [...t5, "head", "prompt_tuning_padded"],
 };
 
@@ -19,8 +21,8 @@ const expected = (family: string, method: string): string[] => [
   "loss",
   "train.losses",
   "train.final_logits",
-  ...method === "head" ? [] : [family === "llama" ? "hidden.2" : "decoder_hidden.2"],
-  ...method === "" ? [family === "llama" ? "attention.1" : "cross_attention.1"] : [],
+  ...method === "head" ? [] : [family.startsWith("t5") ? "decoder_hidden.2" : "hidden.2"],
+  ...method === "" ? [family.startsWith("t5") ? "cross_attention.1" : "attention.1"] : [],
 ];
 
 for (const [family, methods] of Object.entries(folders)) {

@@ -261,7 +261,7 @@ parityTest("a folder that lacks something or is of another kind says so", async 
     "check.json",
     '{"inputs":"../x"}',
   );
-  await rejects('model_type "bert" is not supported yet', "config.json", '{"model_type":"bert"}');
+  await rejects('model_type "mamba" is not supported yet', "config.json", '{"model_type":"mamba"}');
   await rejects("delta.safetensors of OpenDelta is not supported yet", "delta.safetensors", "");
   await rejects("but neither adapter_model.safetensors nor", "adapter_config.json", "{}");
   await rejects(
