@@ -130,7 +130,8 @@ function headTask(model: Model, padId: number, weights: readonly number[] | null
     last: fillRows(rows, 0, ({ ids }) => ids.length - 1, Uint32Array),
   });
   return {
-    loss: (context) => lossOf(model.classify!(inputs, context), input("labels", [B], "i32")),
+    loss: (context, trace) =>
+      lossOf(model.classify!(inputs, context, trace), input("labels", [B], "i32")),
     scores: () => model.classify!(inputs, {}),
     weight,
     trainingInputs: (rows, total = weight(rows.examples)) => ({
@@ -174,9 +175,10 @@ function wordTask(
   const lossOf = weights === null ? meanLoss : weightedLoss;
   const inputs = { ids: input("ids", [B, T], "u32"), mask: input("mask", [B, T], "f32") };
   return {
-    loss: (context) => {
+    loss: (context, trace) => {
       const decoderIds = input("decoder_ids", [B, D], "u32");
-      return lossOf(logits({ ...inputs, decoderIds }, context), input("labels", [B, D], "i32"));
+      const labels = input("labels", [B, D], "i32");
+      return lossOf(logits({ ...inputs, decoderIds }, context, trace), labels);
     },
     scores: () =>
       score(

@@ -2,7 +2,7 @@
  * The training loop: programs per bucket, one submit per step, evaluation after every epoch.
  *
  * What of the graph lies before the first trainable parameter gives the same values in every epoch
- * (without dropout); keeping them, once per example, belongs into `trainingPrograms`.
+ * (without dropout); keeping them, once per example, belongs into `planPrograms`.
  *
  * @module
  */
@@ -12,23 +12,16 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { Session } from "../gpu/session.ts";
 import type { MemoryPlan } from "../graph/memory.ts";
-import { variable } from "../graph/leaves.ts";
 import type { Node } from "../graph/node.ts";
-import type { Parameter } from "../layers/scope.ts";
-import type { Context } from "../layers/site.ts";
 import type { Model } from "../models/model.ts";
-import { dropout } from "../ops/dropout.ts";
 import type { Attached } from "../peft/method.ts";
-import { backwardRoots } from "./backward.ts";
+import { defaultExecution, type Execution } from "./execution.ts";
+import { LOSS_CAPACITY, runGraphs } from "./graphs.ts";
 import { initialValues, type WeightValues } from "./initialize.ts";
-import { buildUpdate, type Update } from "./optimizer.ts";
-import { warmupSteps } from "./schedule.ts";
+import type { Update } from "./optimizer.ts";
 import { type PlannedSplit, rowsOf, scoreSplit, type Scoring } from "./scoring.ts";
 import type { TrainSettings } from "./settings.ts";
-import { type Encoded, exampleInput, type Task } from "./task.ts";
-
-/** Losses kept on the device between two readbacks. */
-const LOSS_CAPACITY = 256;
+import type { Encoded, Task } from "./task.ts";
 
 /** Seconds between two waits for the GPU: often enough for a progress bar, rare enough to be free. */
 const SYNC_SECONDS = 0.5;
@@ -47,6 +40,8 @@ export interface TrainRun {
   readonly validation: readonly Encoded[];
   /** Further splits, scored once with the weights that are kept. */
   readonly splits?: Readonly<Record<string, readonly Encoded[]>>;
+  /** How it is carried out; the results do not depend on it. */
+  readonly execution?: Execution;
   readonly signal?: AbortSignal;
   readonly onSync?: (progress: SyncProgress) => void;
   /** Called with the validation scores [examples][classes] after every epoch (once, for epoch 0, where nothing trains). */
@@ -86,6 +81,8 @@ export type Scores = readonly (readonly number[])[];
 /** What a run leaves besides its epochs. */
 export interface TrainOutcome {
   readonly memory: MemoryPlan;
+  /** Whether the backward pass computed the blocks' insides again. */
+  readonly recomputed: boolean;
   /** Seconds spent in training steps, waits included, evaluation and compilation not. */
   readonly trainSeconds: number;
   /** Optimizer steps and epochs that were taken; fewer than planned where training stopped early. */
@@ -101,17 +98,47 @@ export interface TrainOutcome {
   >;
 }
 
-/** Trains and evaluates; the device's memory of the run is free again when this returns or throws. */
+/**
+ * Trains and evaluates; the device's memory of the run is free again when this returns or throws.
+ *
+ * @throws RangeError where the plan does not fit the adapter or the budget; nothing has run then.
+ */
 export async function train(run: TrainRun): Promise<TrainOutcome> {
-  const session = new Session(run.gpu);
+  const planned = planRun(run);
   try {
-    return await trainIn(session, run);
+    await planned.session.build(run.execution?.memory);
+    return await trainIn(planned, run);
   } finally {
-    session.destroy();
+    planned.session.destroy();
   }
 }
 
-async function trainIn(session: Session, run: TrainRun): Promise<TrainOutcome> {
+/** A run whose programs are planned, and nothing allocated. */
+interface PlannedRun {
+  readonly session: Session;
+  readonly update: Update | null;
+  readonly steps: number;
+  readonly plans: readonly (readonly PlannedBatch[])[];
+  readonly validation: PlannedSplit;
+  readonly splits: readonly (readonly [string, PlannedSplit])[];
+  /** By length of bucket. */
+  readonly training: ReadonlyMap<number, Program> | null;
+  readonly updating: Program | null;
+  readonly scoring: Scoring;
+  readonly recomputed: boolean;
+}
+
+/** Computes again where asked to, or where the plan would not fit otherwise. */
+function planRun(run: TrainRun): PlannedRun {
+  const { recompute, memory } = run.execution ?? defaultExecution;
+  const planned = planPrograms(run, recompute === "always");
+  const fits = planned.session.misfit(memory) === null;
+  return recompute === "auto" && planned.update !== null && !fits
+    ? planPrograms(run, true)
+    : planned;
+}
+
+function planPrograms(run: TrainRun, recomputed: boolean): PlannedRun {
   const { settings, attached, seed } = run;
   const lengths = run.train.map(({ ids }) => ids.length);
   const { batchSize } = settings;
@@ -132,22 +159,33 @@ async function trainIn(session: Session, run: TrainRun): Promise<TrainOutcome> {
     [name, planned(own)] as const
   );
 
-  // All programs, planned before anything is allocated.
-  const update = steps === 0 ? null : updateOf(attached.trainable, settings, steps);
-  const training = update === null ? null : trainingPrograms(session, run, update, plans.flat());
-  const scores = run.task.scores();
+  const { update, backward, scores } = runGraphs(run, steps, recomputed);
   checkLabels([run.train, run.validation, ...Object.values(run.splits ?? {})], scores);
-  const scoring: Scoring = {
-    task: run.task,
-    scores,
-    rows,
-    programs: programs(
-      [validation, ...splits.map(([, split]) => split)].flatMap(({ batches }) => batches),
-      (T) => session.program([scores], { B: rows, T }, [scores]),
-    ),
+  const session = new Session(run.gpu);
+  const make = (batches: readonly PlannedBatch[], roots: readonly Node[], keep: readonly Node[]) =>
+    programs(batches, (T) => session.program(roots, { B: rows, T }, keep));
+  const scored = [validation, ...splits.map(([, split]) => split)].flatMap(({ batches }) =>
+    batches
+  );
+  return {
+    session,
+    update,
+    steps,
+    plans,
+    validation,
+    splits,
+    training: backward === null ? null : make(plans.flat(), backward, []),
+    updating: update === null ? null : session.program(update.roots, {}),
+    scoring: { task: run.task, scores, rows, programs: make(scored, [scores], [scores]) },
+    recomputed,
   };
-  const updating = update === null ? null : session.program(update.roots, {});
-  await session.build();
+}
+
+async function trainIn(planned: PlannedRun, run: TrainRun): Promise<TrainOutcome> {
+  const { session, update, steps, plans, validation, splits } = planned;
+  const { training, updating, scoring, recomputed } = planned;
+  const { attached, seed, settings: { batchSize } } = run;
+  const { rows } = scoring;
   upload(session, run);
   for (const [name, values] of update?.initial ?? []) session.upload(name, values);
   session.upload("seed", Uint32Array.of(seed));
@@ -207,6 +245,7 @@ async function trainIn(session: Session, run: TrainRun): Promise<TrainOutcome> {
   const [first] = training?.values() ?? [];
   return {
     memory: session.memory(),
+    recomputed,
     trainSeconds,
     steps: done,
     epochs: ended,
@@ -217,51 +256,6 @@ async function trainIn(session: Session, run: TrainRun): Promise<TrainOutcome> {
     trained: new Map(
       attached.trainable.map(({ name, shape }) => [name, { shape, data: values.get(name)! }]),
     ),
-  };
-}
-
-function updateOf(trainable: readonly Parameter[], settings: TrainSettings, steps: number): Update {
-  // Tables that are vectors in their own right; relative biases are biases, whatever their shape.
-  const vectors = trainable.filter(({ name }) => /bias|prompt|prefix|ia3/.test(name));
-  return buildUpdate({
-    parameters: trainable.map(({ node }) => node),
-    vectors: new Set(vectors.map(({ node }) => node)),
-    steps,
-    schedule: settings.schedule,
-    warmupSteps: warmupSteps(settings.warmup, steps),
-    learningRate: settings.learningRate,
-    beta1: settings.betas[0],
-    beta2: settings.betas[1],
-    epsilon: settings.eps,
-    weightDecay: settings.weightDecay,
-    decay: settings.decay,
-    clipNorm: settings.clipNorm,
-    capacity: LOSS_CAPACITY,
-  });
-}
-
-/** Forward and backward, once per bucket, into the update's gradient variables. */
-function trainingPrograms(
-  session: Session,
-  { task, settings }: TrainRun,
-  update: Update,
-  batches: readonly PlannedBatch[],
-): Map<number, Program> {
-  const loss = task.loss(trainingContext(settings, update.step));
-  const roots = backwardRoots(loss, update);
-  return programs(
-    batches,
-    (T) => session.program(roots, { B: settings.microBatch ?? settings.batchSize, T }),
-  );
-}
-
-/** Dropout keyed by the run's seed, its step and the example's place. */
-function trainingContext(settings: TrainSettings, step: Node): Context {
-  const seed = variable("seed", [1], "control", "u32");
-  const examples = exampleInput();
-  return {
-    frozenDropout: settings.frozenDropout,
-    dropout: (x, probability, site) => dropout(x, { probability, site, examples, step, seed }),
   };
 }
 

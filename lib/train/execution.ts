@@ -1,0 +1,57 @@
+/**
+ * How a run is carried out: choices that change time and memory, and never its results. So they are
+ * no part of a cell.
+ *
+ * @module
+ */
+
+/** Time and memory of a run. */
+export interface Execution {
+  /**
+   * Whether the backward pass computes the blocks' insides again from their borders, instead of
+   * keeping them: where the plan does not fit otherwise, always, or never.
+   */
+  readonly recompute: Recompute;
+  /** Bytes that a run's plan may take on the device; null for no limit. */
+  readonly memory: number | null;
+}
+
+/** When to compute again. */
+export type Recompute = "auto" | "always" | "never";
+
+/** What is done unless asked otherwise. */
+export const defaultExecution: Execution = { recompute: "auto", memory: null };
+
+const UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+};
+
+/**
+ * Reads a number of bytes, such as `2GB`, `512MiB` or `1000000`.
+ *
+ * @throws RangeError where it is something else, or below one byte.
+ */
+export function parseBytes(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?) ?([a-z]*)$/.exec(text.trim().toLowerCase()) ?? [];
+  const bytes = Math.floor(Number(number) * (UNITS[unit] ?? NaN));
+  if (!Number.isSafeInteger(bytes) || bytes < 1) {
+    throw new RangeError(
+      `Cannot read ${JSON.stringify(text)} as bytes: it must be a number with or without a unit ` +
+        `(KB, MB, GB, KiB, MiB, GiB), as in 2GB`,
+    );
+  }
+  return bytes;
+}
+
+/** Bytes as people write them: `1.24 GB`, three digits. */
+export function bytesText(bytes: number): string {
+  const [unit, size] =
+    [["GB", 1e9], ["MB", 1e6], ["KB", 1e3]].find(([, size]) => bytes >= Number(size)) ?? ["B", 1];
+  return `${+(bytes / Number(size)).toPrecision(3)} ${unit}`;
+}
