@@ -6,7 +6,7 @@
  */
 
 /** Element type of a storage binding. */
-export type Element = "f32" | "u32" | "i32" | "f16" | "vec4<f32>";
+export type Element = "f32" | "u32" | "i32" | "f16" | "vec4<f32>" | "vec4<f16>";
 
 /** A 4-byte scalar in the parameter struct. */
 export type Scalar = "u32" | "i32" | "f32";
@@ -66,7 +66,11 @@ export function kernel(definition: KernelDefinition): Kernel {
       );
     }
     const fields = [...Object.entries(definition.params), ["groups", "u32"]];
-    return `struct Params { ${fields.map(([name, type]) => `${name}: ${type}`).join(", ")} }
+    const half = [definition.reads, definition.writes].flatMap((part) => Object.values(part))
+      .some((element) => element.includes("f16"));
+    return `${half ? "enable f16;\n" : ""}struct Params { ${
+      fields.map(([name, type]) => `${name}: ${type}`).join(", ")
+    } }
 ${lines.join("\n")}
 @group(0) @binding(${binding}) var<uniform> p: Params;
 ${definition.globals?.(tune) ?? ""}

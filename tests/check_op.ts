@@ -12,6 +12,7 @@ import { differentiate } from "../lib/graph/differentiate.ts";
 import { input } from "../lib/graph/leaves.ts";
 import type { DType, Node } from "../lib/graph/node.ts";
 import { bindShape, elements, type Shape, type Sizes } from "../lib/graph/shape.ts";
+import type { StoragePolicy } from "../lib/graph/precision.ts";
 import { add } from "../lib/ops/elementwise.ts";
 
 /** An input of the checked operation. */
@@ -39,6 +40,14 @@ export interface CheckCase {
   readonly gradientTolerance?: number;
   /** False for operations without a gradient. */
   readonly differentiable?: boolean;
+}
+
+/** How a case is stored in half precision; see `tests/ops/half_storage_test.ts`. */
+export interface HalfStorage {
+  readonly policy: StoragePolicy;
+  /** Added to the case's own tolerances: of the output's largest magnitude, of the derivative. */
+  readonly output: number;
+  readonly gradient: number;
 }
 
 /** A test that opens a device and closes it; fails, not skips, where there is no adapter. */
@@ -85,18 +94,30 @@ function toValues(values: ArrayLike<number>, dtype: DType): Values {
  * Runs one case: the output must match the reference, and ⟨gradient, v⟩ must match the central
  * difference of ⟨c, reference⟩ along v, towards each f32 input, for random c, a random v (which
  * sees errors in any entry) and v = gradient / ‖gradient‖ (along which no wrong factor can hide).
+ *
+ * With `half`, all f32 values given to both are rounded to f16 first.
  */
-export async function checkOp(gpu: Gpu, name: string, check: CheckCase): Promise<void> {
-  const { sizes = {}, atol = 1e-5, rtol = 1e-5, gradientTolerance = 2e-3 } = check;
+export async function checkOp(
+  gpu: Gpu,
+  name: string,
+  check: CheckCase,
+  half?: HalfStorage,
+): Promise<void> {
+  const { sizes = {}, rtol = 1e-5 } = check;
+  const gradientTolerance = (check.gradientTolerance ?? 2e-3) + (half?.gradient ?? 0);
+  const rounded = (x: Float64Array) => half === undefined ? x : x.map(Math.f16round);
   const nodes = check.inputs.map(({ shape, dtype = "f32" }, i) => input(`x${i}`, shape, dtype));
-  const flat = check.inputs.map(({ shape, values }) =>
-    values !== undefined
+  const flat = check.inputs.map(({ shape, dtype = "f32", values }) => {
+    const given = values !== undefined
       ? Float64Array.from(values)
-      : randomNormal(elements(bindShape(shape, sizes)))
-  );
+      : randomNormal(elements(bindShape(shape, sizes)));
+    return dtype === "f32" ? rounded(given) : given;
+  });
   const y = check.build(nodes);
   const expected = Float64Array.from(check.reference(flat));
-  const c = randomNormal(elements(bindShape(y.shape, sizes)));
+  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const atol = (check.atol ?? 1e-5) + (half?.output ?? 0) * largest;
+  const c = rounded(randomNormal(elements(bindShape(y.shape, sizes))));
   const wrt = check.differentiable === false
     ? []
     : nodes.filter((node, i) => node.dtype === "f32" && !check.inputs[i].constant);
@@ -111,7 +132,7 @@ export async function checkOp(gpu: Gpu, name: string, check: CheckCase): Promise
     }),
   ];
 
-  const session = new Session(gpu);
+  const session = new Session(gpu, half?.policy);
   try {
     const program = session.program(outputs, sizes, outputs);
     await session.build();

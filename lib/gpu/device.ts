@@ -17,8 +17,8 @@ const LIMITS = [
   "maxStorageBuffersPerShaderStage",
 ] as const;
 
-/** Features that are used where the adapter has them: timestamps serve profiles. */
-const OPTIONAL_FEATURES = ["timestamp-query"] as const;
+/** Features that are used where the adapter has them: timestamps for profiles, half precision. */
+const OPTIONAL_FEATURES = ["timestamp-query", "shader-f16"] as const;
 
 /** A compiled kernel and the layout of its bindings. */
 export interface Pipeline {

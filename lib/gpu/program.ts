@@ -4,7 +4,8 @@
  * @module
  */
 
-import { packParams, type Params, type Tune } from "../../kernels/kernel.ts";
+import { type Kernel, packParams, type Params, type Tune } from "../../kernels/kernel.ts";
+import { stored } from "../../kernels/stored.ts";
 import { inputAttributes } from "../graph/leaves.ts";
 import {
   type Dispatch,
@@ -13,6 +14,7 @@ import {
   type Operand,
   type RunContext,
   storage,
+  storedBytes,
 } from "../graph/node.ts";
 import type { Plan } from "../graph/plan.ts";
 import { bindShape, elements, type Sizes } from "../graph/shape.ts";
@@ -61,7 +63,9 @@ export class Program {
       choose: (choice: KernelChoice) => chooseKernel(gpu, choice),
       shape: (node) => bindShape(node.shape, sizes),
     };
-    this.#prepared = plan.order.flatMap((node) => node.op.run(node, context)).map((dispatch) => {
+    const dispatches = plan.order.flatMap((node) => node.op.run(node, context));
+    this.#prepared = dispatches.map((own) => {
+      const dispatch = { ...own, kernel: storedKernel(own, plan.half) };
       const tune = { ...dispatch.kernel.tune, ...dispatch.tune };
       const groups = dispatch.kernel.workgroups(dispatch.params, tune);
       return {
@@ -133,12 +137,12 @@ export class Program {
     if (bound === undefined) {
       throw new TypeError(`Cannot run ${dispatch.kernel.name}: nothing is bound to ${name}`);
     }
-    const { node, rows }: Operand = "node" in bound ? bound : { node: bound };
+    const { node, rows } = operand(bound);
     const shape = bindShape(node.shape, this.sizes);
-    const total = elements(shape) * 4;
-    const rowBytes = rows === undefined ? 0 : elements(shape.slice(1)) * 4;
-    const offset = rows === undefined ? 0 : rows.start * rowBytes;
-    const size = rows === undefined ? total : rows.count * rowBytes;
+    const half = this.plan.half.has(storage(node));
+    const count = rows === undefined ? elements(shape) : rows.count * elements(shape.slice(1));
+    const size = storedBytes(count, half);
+    const offset = (rows?.start ?? 0) * elements(shape.slice(1)) * (half ? 2 : 4);
     if (size > gpu.maxBinding) {
       throw new RangeError(
         `Cannot run ${dispatch.kernel.name}: a tensor of ${size} bytes is ${
@@ -165,6 +169,18 @@ export class Program {
     this.#uniforms = null;
     this.#launches = [];
   }
+}
+
+/** The dispatch's kernel, reading and writing in half precision what is stored so. */
+function storedKernel({ kernel, bind }: Dispatch, half: ReadonlySet<Node>): Kernel {
+  const names = [...Object.keys(kernel.reads), ...Object.keys(kernel.writes)].filter((name) =>
+    bind[name] !== undefined && half.has(storage(operand(bind[name]).node))
+  );
+  return names.length === 0 ? kernel : stored(kernel, names);
+}
+
+function operand(bound: Node | Operand): Operand {
+  return "node" in bound ? bound : { node: bound };
 }
 
 function align(bytes: number, step: number): number {

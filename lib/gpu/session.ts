@@ -10,8 +10,9 @@
 
 import { constantAttributes, inputAttributes, variableAttributes } from "../graph/leaves.ts";
 import { type MemoryPlan, MemoryPlanner } from "../graph/memory.ts";
-import { byteLength, type Node, storage } from "../graph/node.ts";
+import { byteLength, type Node, storage, storedBytes } from "../graph/node.ts";
 import { plan } from "../graph/plan.ts";
+import { fullPrecision, type StoragePolicy } from "../graph/precision.ts";
 import { bindShape, elements, type Sizes } from "../graph/shape.ts";
 import type { Gpu } from "./device.ts";
 import { Program } from "./program.ts";
@@ -26,9 +27,17 @@ export interface Copy {
   readonly offset: number;
 }
 
+/** What is read back: the elements at the start of a buffer. */
+interface Source {
+  readonly buffer: GPUBuffer;
+  readonly count: number;
+  readonly half: boolean;
+}
+
 /** Memory and programs of one run on one device. */
 export class Session {
   readonly gpu: Gpu;
+  readonly #policy: StoragePolicy;
   readonly #programs: Program[] = [];
   readonly #planner = new MemoryPlanner();
   readonly #buffers = new Map<string, GPUBuffer>();
@@ -37,9 +46,14 @@ export class Session {
   readonly #constants = new Map<Program, Map<Node, GPUBuffer>>();
   #built = false;
 
-  /** An empty session on a device, which it does not own. */
-  constructor(gpu: Gpu) {
+  /**
+   * An empty session on a device, which it does not own.
+   *
+   * @param policy What its programs store in half precision; nothing unless given.
+   */
+  constructor(gpu: Gpu, policy: StoragePolicy = fullPrecision) {
     this.gpu = gpu;
+    this.#policy = policy;
   }
 
   /**
@@ -49,7 +63,7 @@ export class Session {
    */
   program(roots: readonly Node[], sizes: Sizes, keep: readonly Node[] = []): Program {
     if (this.#built) throw new Error("Cannot add a program: the session is built already");
-    const program = new Program(this.gpu, plan(roots, sizes, keep), sizes);
+    const program = new Program(this.gpu, plan(roots, sizes, keep, this.#policy), sizes);
     this.#programs.push(program);
     this.#planner.add(program.plan, sizes);
     return program;
@@ -107,7 +121,7 @@ export class Session {
       storageBuffer(`slot ${slot}`, bytes)
     );
     for (const [name, node] of this.#planner.variables) {
-      this.#buffers.set(name, storageBuffer(name, byteLength(node, {})));
+      this.#buffers.set(name, storageBuffer(name, this.#planner.bytes(node)));
     }
     for (const [name, bytes] of this.#planner.inputBytes) {
       this.#inputs.set(name, storageBuffer(`input ${name}`, bytes));
@@ -117,9 +131,10 @@ export class Session {
         program,
         new Map(
           constantsOf(program).map((node) => {
-            const buffer = storageBuffer("constant", byteLength(node, program.sizes));
-            const values = constantAttributes(node).compute(bindShape(node.shape, program.sizes));
-            device.queue.writeBuffer(buffer, 0, values);
+            const { sizes, plan: { half } } = program;
+            const buffer = storageBuffer("constant", byteLength(node, sizes, half));
+            const values = constantAttributes(node).compute(bindShape(node.shape, sizes));
+            device.queue.writeBuffer(buffer, 0, encode("constant", values, half.has(node)));
             return [node, buffer];
           }),
         ),
@@ -149,7 +164,11 @@ export class Session {
     return this.#slots[slot];
   }
 
-  /** Fills a variable. `values` has as many elements as the variable. */
+  /**
+   * Fills a variable. `values` has as many elements as the variable.
+   *
+   * @throws RangeError where a value does not fit the variable's half precision.
+   */
   upload(name: string, values: Values): void {
     const node = this.#planner.variables.get(name);
     if (node === undefined) return;
@@ -159,13 +178,14 @@ export class Session {
         `Cannot fill ${name}: it has ${expected} elements, found ${values.length}`,
       );
     }
-    this.gpu.device.queue.writeBuffer(this.#buffers.get(name)!, 0, values);
+    const bytes = encode(name, values, this.#planner.half.has(node));
+    this.gpu.device.queue.writeBuffer(this.#buffers.get(name)!, 0, bytes);
   }
 
   /** Fills the arena with NaN, so that an output nobody wrote shows. For tests. */
   poison(): void {
     this.#slots.forEach((slot) => {
-      const bits = new Uint32Array(slot.size / 4).fill(0x7fc00000);
+      const bits = new Uint32Array(slot.size / 4).fill(0x7fff7fff); // NaN in both precisions
       this.gpu.device.queue.writeBuffer(slot, 0, bits);
     });
   }
@@ -194,7 +214,8 @@ export class Session {
           }`,
         );
       }
-      this.gpu.device.queue.writeBuffer(this.#inputs.get(name)!, 0, given);
+      const bytes = encode(name, given, program.plan.half.has(node));
+      this.gpu.device.queue.writeBuffer(this.#inputs.get(name)!, 0, bytes);
     }
   }
 
@@ -221,7 +242,7 @@ export class Session {
         0,
         to,
         offset,
-        byteLength(node, last.sizes),
+        byteLength(node, last.sizes, last.plan.half),
       );
     }
     return encoder.finish();
@@ -230,7 +251,11 @@ export class Session {
   /** Reads kept nodes of a program that has run; one wait for all of them. */
   async read(program: Program, nodes: readonly Node[]): Promise<Float32Array<ArrayBuffer>[]> {
     return await this.#download(
-      nodes.map((node) => [this.#locate(program, node), byteLength(node, program.sizes)]),
+      nodes.map((node) => ({
+        buffer: this.#locate(program, node),
+        count: elements(bindShape(node.shape, program.sizes)),
+        half: program.plan.half.has(storage(node)),
+      })),
     );
   }
 
@@ -239,14 +264,15 @@ export class Session {
     const values = await this.#download(names.map((name) => {
       const node = this.#planner.variables.get(name);
       if (node === undefined) throw new RangeError(`Cannot read ${name}: no such variable`);
-      return [this.#buffers.get(name)!, byteLength(node, {})];
+      const count = elements(variableAttributes(node).shape);
+      return { buffer: this.#buffers.get(name)!, count, half: this.#planner.half.has(node) };
     }));
     return new Map(names.map((name, i) => [name, values[i]]));
   }
 
-  async #download(sources: [GPUBuffer, number][]): Promise<Float32Array<ArrayBuffer>[]> {
+  async #download(sources: readonly Source[]): Promise<Float32Array<ArrayBuffer>[]> {
     const { device } = this.gpu;
-    const total = sources.reduce((sum, [, bytes]) => sum + bytes, 0);
+    const total = sources.reduce((sum, { count, half }) => sum + storedBytes(count, half), 0);
     const staging = device.createBuffer({
       size: Math.max(total, 4),
       usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
@@ -254,7 +280,8 @@ export class Session {
     try {
       const encoder = device.createCommandEncoder();
       let offset = 0;
-      for (const [buffer, bytes] of sources) {
+      for (const { buffer, count, half } of sources) {
+        const bytes = storedBytes(count, half);
         encoder.copyBufferToBuffer(buffer, 0, staging, offset, bytes);
         offset += bytes;
       }
@@ -262,9 +289,11 @@ export class Session {
       const mapped = await readMapped(staging);
       this.gpu.check();
       let at = 0;
-      return sources.map(([, bytes]) => {
-        const part = mapped.slice(at / 4, (at + bytes) / 4);
-        at += bytes;
+      return sources.map(({ count, half }) => {
+        const part = half
+          ? Float32Array.from(new Float16Array(mapped.buffer, at, count))
+          : mapped.slice(at / 4, at / 4 + count);
+        at += storedBytes(count, half);
         return part;
       });
     } finally {
@@ -301,4 +330,25 @@ export async function readMapped(staging: GPUBuffer): Promise<Float32Array<Array
   const values = new Float32Array(staging.getMappedRange().slice(0));
   staging.unmap();
   return values;
+}
+
+/** Largest finite value of half precision. */
+const LARGEST_HALF = 65504;
+
+/** Values as they lie in a buffer, padded to a multiple of four bytes. */
+function encode(name: string, values: Values, half: boolean): Values | Float16Array<ArrayBuffer> {
+  if (!half) return values;
+  const halves = new Float16Array(Math.ceil(values.length / 2) * 2);
+  halves.set(values);
+  const over = halves.findIndex((value, i) =>
+    !Number.isFinite(value) && Number.isFinite(values[i])
+  );
+  if (over >= 0) {
+    throw new RangeError(
+      `Cannot store ${name} in half precision: element ${over} is ${
+        values[over]
+      }, and the largest that fits is ${LARGEST_HALF}; use --precision f32`,
+    );
+  }
+  return halves;
 }

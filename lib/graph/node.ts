@@ -11,8 +11,8 @@ import type { Kernel, Params, Tune } from "../../kernels/kernel.ts";
 import { bindShape, elements, type Shape, type Sizes } from "./shape.ts";
 
 /**
- * Element type of a node. Half precision joins here: f16 for frozen weights and matrix products, with
- * f32 sums, residual stream, norms, softmax and loss; all types have four bytes until then.
+ * Element type of a node's values as operations see them. In which width an f32 node lies in memory
+ * is a property of its place in a program, see `precision.ts`.
  */
 export type DType = "f32" | "u32" | "i32";
 
@@ -78,6 +78,8 @@ export interface Op {
   readonly view?: boolean;
   /** The output is the first input, a variable, updated in place. */
   readonly inPlace?: boolean;
+  /** Gradients end here: its inputs count as constants. */
+  readonly stopsGradient?: boolean;
   /** Whether it has a backward rule. */
   readonly differentiable: boolean;
   readonly run: (node: Node, context: RunContext) => Dispatch[];
@@ -103,6 +105,8 @@ export interface OpDefinition<A> {
   readonly leaf?: Leaf;
   readonly view?: boolean;
   readonly inPlace?: boolean;
+  /** Gradients end here: its inputs count as constants. */
+  readonly stopsGradient?: boolean;
   /** Shape of the output. @throws TypeError where the inputs do not fit. */
   readonly shape: (inputs: readonly Node[], attributes: A) => Shape;
   /** Element type of the output; f32 unless given. */
@@ -144,6 +148,7 @@ export function op<A>(definition: OpDefinition<A>): OpFunction<A> {
     leaf: definition.leaf,
     view: definition.view,
     inPlace: definition.inPlace,
+    stopsGradient: definition.stopsGradient,
     differentiable: definition.backward !== undefined,
     run: (node, context) => definition.run(node, node.attributes as A, context),
     backward: (node, gradient, needs) => {
@@ -181,9 +186,17 @@ export function storage(node: Node): Node {
   return at;
 }
 
-/** Bytes of a node under some sizes (all element types have four). */
-export function byteLength(node: Node, sizes: Sizes): number {
-  return elements(bindShape(node.shape, sizes)) * 4;
+/**
+ * Bytes of a node under some sizes, a multiple of four: four each, or two where its place is one of
+ * `half`.
+ */
+export function byteLength(node: Node, sizes: Sizes, half?: ReadonlySet<Node>): number {
+  return storedBytes(elements(bindShape(node.shape, sizes)), half?.has(storage(node)) ?? false);
+}
+
+/** Bytes of so many elements, a multiple of four as buffers are. */
+export function storedBytes(count: number, half: boolean): number {
+  return half ? Math.ceil(count / 2) * 4 : count * 4;
 }
 
 /** Every node that the roots rest on, in order of execution. */

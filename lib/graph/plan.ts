@@ -8,12 +8,15 @@
  */
 
 import { byteLength, type Node, storage, topological } from "./node.ts";
+import { fullPrecision, type StoragePolicy } from "./precision.ts";
 import type { Sizes } from "./shape.ts";
 
 /** The memory plan of one program. */
 export interface Plan {
   /** Nodes in order of execution, leaves included. */
   readonly order: readonly Node[];
+  /** Nodes with memory of their own that is half precision. */
+  readonly half: ReadonlySet<Node>;
   /** Slot of each computed node that owns memory. */
   readonly slots: ReadonlyMap<Node, number>;
   /** Bytes of each slot, largest first. */
@@ -24,9 +27,16 @@ export interface Plan {
  * Plans the intermediates of the nodes that `roots` rest on.
  *
  * @param keep Nodes that must still hold their value when the program has run.
+ * @param policy Which nodes lie in memory in half precision; none unless given.
  */
-export function plan(roots: readonly Node[], sizes: Sizes, keep: readonly Node[] = []): Plan {
+export function plan(
+  roots: readonly Node[],
+  sizes: Sizes,
+  keep: readonly Node[] = [],
+  policy: StoragePolicy = fullPrecision,
+): Plan {
   const order = topological(roots);
+  const half = policy(order, keep);
   const lastUse = new Map<Node, number>();
   order.forEach((node, time) => {
     for (const input of node.inputs) lastUse.set(storage(input), time);
@@ -40,7 +50,7 @@ export function plan(roots: readonly Node[], sizes: Sizes, keep: readonly Node[]
   const dying = new Map<number, number[]>();
   order.forEach((node, time) => {
     if (node.op.leaf === undefined && storage(node) === node) {
-      const size = byteLength(node, sizes);
+      const size = byteLength(node, sizes, half);
       const slot = take(free, bytes, size);
       slots.set(node, slot);
       const death = lastUse.get(node)!;
@@ -58,6 +68,7 @@ export function plan(roots: readonly Node[], sizes: Sizes, keep: readonly Node[]
   const rank = new Map(ranked.map((slot, position) => [slot, position]));
   return {
     order,
+    half,
     slots: new Map([...slots].map(([node, slot]) => [node, rank.get(slot)!])),
     slotBytes: ranked.map((slot) => bytes[slot]),
   };

@@ -1,8 +1,11 @@
 import type { RowRange } from "../graph/node.ts";
 import { elements } from "../graph/shape.ts";
 
-/** Bytes at which a part of a buffer may be bound: a multiple of every adapter's alignment. */
-const ALIGNMENT = 256;
+/**
+ * Bytes at which a part of a buffer may be bound: every adapter's alignment is a divisor of 256, and
+ * what is stored in half precision starts at half of it.
+ */
+const ALIGNMENT = 512;
 
 /**
  * Cuts a tensor into row ranges that each fit one binding; one range where all of it does.
