@@ -1,4 +1,4 @@
-/** One contract for every method, on a small T5 and a small Llama with random weights. */
+/** One contract for every method, on a small model of every family with random weights. */
 
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { readSafetensors, writeSafetensors } from "../../lib/formats/safetensors.ts";
@@ -10,7 +10,14 @@ import { methods } from "../../lib/peft/index.ts";
 import { type Attached, attachMethod, type MethodOptions } from "../../lib/peft/method.ts";
 import { initialValues, randomWeights, type WeightValues } from "../../lib/train/initialize.ts";
 import { gpuTest } from "../check_op.ts";
-import { llamaConfig, smallBatch, t5Config, t5GatedConfig } from "../small_models.ts";
+import {
+  bertConfig,
+  gpt2Config,
+  llamaConfig,
+  smallBatch,
+  t5Config,
+  t5GatedConfig,
+} from "../small_models.ts";
 
 const CLASSES = 3;
 
@@ -57,10 +64,41 @@ const llamaParameters = (): Sizes => {
   };
 };
 
+const bertParameters = (): Sizes => {
+  const [v, positions, types, c, f] = [121, 23, 2, 12, 20];
+  const layer = 4 * (c * c + c) + (c * f + f) + (f * c + c) + 4 * c;
+  const all = (v + positions + types) * c + 2 * c + 2 * layer + c * c + c;
+  const head = CLASSES * c + CLASSES;
+  return {
+    width: c,
+    blocks: 2,
+    queryValue: Array.from({ length: 4 }, () => [c, c]),
+    base: { all, underHead: all },
+    head: { own: head, added: head },
+  };
+};
+
+const gpt2Parameters = (): Sizes => {
+  const [v, positions, c, f] = [121, 23, 12, 44];
+  const layer = (3 * c * c + 3 * c) + (c * c + c) + (c * f + f) + (f * c + c) + 4 * c;
+  const all = (v + positions) * c + 2 * layer + 2 * c;
+  const head = CLASSES * c;
+  return {
+    width: c,
+    blocks: 2,
+    // Query, key and value are one map.
+    queryValue: Array.from({ length: 2 }, () => [c, 3 * c]),
+    base: { all, underHead: all },
+    head: { own: head, added: head },
+  };
+};
+
 const families = [
   { name: "T5", config: t5Config, sizes: t5Parameters(false) },
   { name: "T5 v1.1", config: t5GatedConfig, sizes: t5Parameters(true) },
   { name: "Llama", config: llamaConfig, sizes: llamaParameters() },
+  { name: "BERT", config: bertConfig, sizes: bertParameters() },
+  { name: "GPT-2", config: gpt2Config, sizes: gpt2Parameters() },
 ];
 
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
