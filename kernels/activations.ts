@@ -68,6 +68,14 @@ export const reluSource: ActivationSource = {
   functions: "",
 };
 
+/** y = x for x ≥ 0, 0.01·x below (Maas, Hannun and Ng, 2013). */
+export const leakyReluSource: ActivationSource = {
+  value: "select(a, 0.01 * a, a < 0.0)",
+  gradient: "select(b, 0.01 * b, a < 0.0)",
+  from: "input",
+  functions: "",
+};
+
 /** y = x·Φ(x), Φ the normal distribution function, good to about 2e-7·|x| (Hendrycks and Gimpel, 2016). */
 export const geluSource: ActivationSource = {
   value: "a * normal_cdf(a)",
@@ -98,4 +106,12 @@ export const tanhSource: ActivationSource = {
   gradient: "b * (1.0 - a * a)",
   from: "output",
   functions: SAFE_TANH,
+};
+
+/** y = σ(x) = 1/(1 + exp(−x)). */
+export const sigmoidSource: ActivationSource = {
+  value: "1.0 / (1.0 + exp(-select(a, -80.0, a < -80.0)))",
+  gradient: "b * a * (1.0 - a)",
+  from: "output",
+  functions: "",
 };

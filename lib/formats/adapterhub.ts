@@ -18,17 +18,14 @@ import { isJsonObject } from "./strict_json.ts";
 
 const CONFIG = "adapter_config.json";
 
-/** What must hold of a bottleneck adapter after the feed-forward block. */
+/** What must hold of a bottleneck adapter. */
 const FIXED = {
   adapter_residual_before_ln: [false],
   dropout: [0],
-  is_parallel: [false],
   leave_out: [[]],
-  mh_adapter: [false],
   original_ln_after: [true],
   output_adapter: [true],
   residual_before_ln: [true],
-  scaling: [1],
 };
 
 /** Settings that are read, or that matter only together with ones that must be off. */
@@ -38,7 +35,9 @@ const FREE = [
   "hypercomplex_nonlinearity",
   "init_weights",
   "inv_adapter_reduction_factor",
+  "is_parallel",
   "learn_phm",
+  "mh_adapter",
   "non_linearity",
   "original_ln_before",
   "phm_bias",
@@ -47,6 +46,7 @@ const FREE = [
   "phm_init_range",
   "phm_rank",
   "reduction_factor",
+  "scaling",
   "shared_W_phm",
   "shared_phm_rule",
 ];
@@ -54,9 +54,10 @@ const FREE = [
 /**
  * The method that an `adapter_config.json` of adapters describes.
  *
- * `original_ln_before` tells the placements apart: with it the adapter reads block output plus
- * residual (Pfeiffer), without it the block's output alone. The bottleneck is
- * max(1, ⌊hidden_size / reduction_factor⌋).
+ * Three settings tell the placements apart. With `is_parallel` the adapter stands beside the
+ * feed-forward block; with `mh_adapter` there is one after self-attention too (Houlsby); with
+ * `original_ln_before` it reads block output plus residual (Pfeiffer), without it the block's output
+ * alone. The bottleneck is max(1, ⌊hidden_size / reduction_factor⌋).
  *
  * @param file The configuration's name, for messages.
  * @throws UnsupportedError if it is not a bottleneck adapter.
@@ -73,12 +74,12 @@ export function adapterHubMethod(
     );
   }
   checkSettings(file, settings, { free: FREE, fixed: FIXED });
-  const { original_ln_before: before, non_linearity: activation, mh_adapter, output_adapter } =
-    settings;
-  if (typeof before !== "boolean" || typeof activation !== "string") {
+  const { non_linearity: activation, mh_adapter, output_adapter } = settings;
+  if (typeof activation !== "string") {
     throw new TypeError(
-      `Cannot use ${file}: original_ln_before must be true or false and non_linearity a text, ` +
-        `found ${JSON.stringify(before) ?? "none"} and ${JSON.stringify(activation) ?? "none"}`,
+      `Cannot use ${file}: non_linearity must be a text, found ${
+        JSON.stringify(activation) ?? "none"
+      }`,
     );
   }
   if (mh_adapter === undefined || output_adapter === undefined) {
@@ -96,15 +97,49 @@ export function adapterHubMethod(
   return {
     method: "adapter",
     options: {
+      semantics: "adapterhub",
       bottleneck: Math.max(1, Math.floor(hidden / factor)),
       activation: activation.toLowerCase(),
-      placement: before ? "pfeiffer" : "ffn",
+      placement: placementOf(file, settings),
+      scaling: numberSetting(file, "scaling", settings.scaling ?? 1, "a number above 0", above),
     },
   };
 }
 
-/** Llama's adapters stand beside the feed-forward block whose output they change. */
-const SITES = [{ own: ".mlp", foreign: ".output_adapters" }] as const;
+function placementOf(
+  file: string,
+  { is_parallel: parallel = false, mh_adapter: attention, original_ln_before: before }: Readonly<
+    Record<string, unknown>
+  >,
+): string {
+  const found = JSON.stringify({
+    is_parallel: parallel,
+    mh_adapter: attention,
+    original_ln_before: before,
+  });
+  const kind = [parallel, attention, before].map(String).join(" ");
+  switch (kind) {
+    case "false false true":
+      return "pfeiffer";
+    case "false false false":
+      return "ffn";
+    case "false true false":
+      return "houlsby";
+    case "true false false":
+      return "parallel";
+  }
+  throw new TypeError(
+    `Cannot use ${file}: at most one of is_parallel, mh_adapter and original_ln_before may be true ` +
+      `and none missing, found ${found}`,
+  );
+}
+
+/** Adapters of Llama and GPT-2 stand beside the blocks whose output they change. */
+const SITES = [
+  { own: ".mlp", foreign: ".output_adapters", family: "" },
+  { own: ".attn", foreign: ".attention_adapters", family: "transformer." },
+  { own: ".self_attn", foreign: ".attention_adapters", family: "" },
+] as const;
 
 /**
  * The parameter names of adapters, for an adapter of some name:
@@ -113,7 +148,7 @@ const SITES = [{ own: ".mlp", foreign: ".output_adapters" }] as const;
  */
 export function adapterHubNames(adapter: string): NameMap {
   const site = (path: string, from: "own" | "foreign", to: "own" | "foreign") => {
-    const rule = SITES.find((one) => path.endsWith(one[from]));
+    const rule = SITES.find((one) => path.endsWith(one[from]) && path.startsWith(one.family));
     return rule === undefined ? path : path.slice(0, -rule[from].length) + rule[to];
   };
   return {

@@ -22,7 +22,7 @@ export interface DeltaTensors {
 
 /** A method with its options, as this project has them. */
 export interface DeltaMethod {
-  readonly method: "lora" | "soft_prompt" | "adapter";
+  readonly method: "lora" | "soft_prompt" | "adapter" | "prefix" | "ia3";
   readonly options: Readonly<Record<string, number | string | boolean>>;
 }
 
@@ -44,14 +44,19 @@ export interface NameMap {
 /**
  * Opens a safetensors file under translated names.
  *
+ * @param names The translation, or what makes it of the file's names.
  * @throws Error where it cannot be read, TypeError naming a tensor that has no translation.
  */
-export async function openDelta(path: string, names: NameMap): Promise<DeltaTensors> {
+export async function openDelta(
+  path: string,
+  names: NameMap | ((foreign: readonly string[]) => NameMap),
+): Promise<DeltaTensors> {
   if (!await isFile(path)) {
     throw new Error(`Cannot read ${path}: no such file, but the configuration beside needs it`);
   }
   const file = await readSafetensors(path);
-  const foreign = new Map(file.names().map((name) => [names.own(name), name]));
+  const { own } = typeof names === "function" ? names(file.names()) : names;
+  const foreign = new Map(file.names().map((name) => [own(name), name]));
   const at = (name: string) => foreign.get(name) ?? name;
   return {
     names: () => [...foreign.keys()].sort(),

@@ -18,7 +18,7 @@ import { readJsonFile } from "./huggingface.ts";
 const CONFIG = "adapter_config.json";
 
 /** Kinds of `peft_type` that can be read. */
-const KINDS = ["LORA", "PROMPT_TUNING"] as const;
+const KINDS = ["IA3", "LORA", "PREFIX_TUNING", "PROMPT_TUNING"] as const;
 
 /** Fields of every configuration that say nothing about the result. */
 const COMMON = [
@@ -32,7 +32,7 @@ const COMMON = [
 ];
 
 /** Names under which PEFT trains a classification head whole. */
-const HEADS = ["classifier", "score"];
+const HEADS: readonly string[] = ["classifier", "score"];
 
 const wholeAboveZero = (value: number) => Number.isSafeInteger(value) && value >= 1;
 
@@ -52,6 +52,10 @@ export function peftMethod(
       return loraMethod(config, file);
     case "PROMPT_TUNING":
       return promptMethod(config, file);
+    case "PREFIX_TUNING":
+      return prefixMethod(config, file);
+    case "IA3":
+      return ia3Method(config, file);
   }
 }
 
@@ -62,9 +66,9 @@ function peftKind(
   const found = KINDS.find((one) => one === kind);
   if (found !== undefined) return found;
   throw new UnsupportedError(
-    `Cannot use ${file}: peft_type ${JSON.stringify(kind)} is not supported yet, only ${
-      KINDS.join(" and ")
-    }`,
+    `Cannot use ${file}: peft_type ${JSON.stringify(kind)} is not supported, only ${
+      KINDS.slice(0, -1).join(", ")
+    } and ${KINDS.at(-1)}`,
   );
 }
 
@@ -72,6 +76,7 @@ function loraMethod(config: Readonly<Record<string, unknown>>, file: string): De
   checkSettings(file, config, {
     free: [
       ...COMMON,
+      "init_lora_weights",
       "lora_alpha",
       "lora_dropout",
       "megatron_core",
@@ -80,32 +85,17 @@ function loraMethod(config: Readonly<Record<string, unknown>>, file: string): De
       "r",
       "runtime_config",
       "target_modules",
+      "use_dora",
+      "use_rslora",
     ],
-    // Other starts (PiSSA, OLoRA, LoftQ) change the base's weights as well.
-    fixed: { bias: ["none"], init_lora_weights: [true, false, "gaussian"] },
+    fixed: { bias: ["none"], fan_in_fan_out: [false, true] },
   });
-  const { r = 8, lora_alpha: alpha = 8, lora_dropout: dropout = 0, target_modules: targets } =
-    config;
-  for (const name of (config.modules_to_save ?? []) as unknown[]) {
-    if (!HEADS.includes(name as string)) {
-      throw new TypeError(
-        `Cannot use ${file}: modules_to_save ${JSON.stringify(name)} is not supported, only ${
-          HEADS.join(" and ")
-        }`,
-      );
-    }
-  }
-  const isName = (name: unknown) => typeof name === "string" && /^[\w.]+$/.test(name);
-  if (!Array.isArray(targets) || targets.length === 0 || !targets.every(isName)) {
-    throw new TypeError(
-      `Cannot use ${file}: target_modules must be a list of module names, found ${
-        JSON.stringify(targets) ?? "none"
-      }`,
-    );
-  }
+  checkHeads(config, file);
+  const { r = 8, lora_alpha: alpha = 8, lora_dropout: dropout = 0 } = config;
   return {
     method: "lora",
     options: {
+      semantics: "peft",
       rank: numberSetting(file, "r", r, "a whole number above 0", wholeAboveZero),
       alpha: numberSetting(file, "lora_alpha", alpha, "a number above 0", (value) => value > 0),
       dropout: numberSetting(
@@ -115,23 +105,102 @@ function loraMethod(config: Readonly<Record<string, unknown>>, file: string): De
         "a number of at least 0 and below 1",
         (value) => value >= 0 && value < 1,
       ),
-      targets: targets.join("+"),
+      targets: moduleNames(config, "target_modules", file).join("+"),
+      rslora: flagSetting(config, "use_rslora", file),
+      dora: flagSetting(config, "use_dora", file),
+      init: initOf(config.init_lora_weights ?? true, file),
     },
   };
 }
 
-function promptMethod(config: Readonly<Record<string, unknown>>, file: string): DeltaMethod {
+/** How A and B started; of a trained LoRA it matters only where the base lost what they hold. */
+function initOf(setting: unknown, file: string): string {
+  if (typeof setting === "boolean") return "default";
+  if (setting === "gaussian" || setting === "pissa") return setting;
+  throw new TypeError(
+    `Cannot use ${file}: init_lora_weights ${JSON.stringify(setting)} is not supported, only ` +
+      'true, false, "gaussian" or "pissa": other starts change the base in ways of their own',
+  );
+}
+
+function flagSetting(
+  config: Readonly<Record<string, unknown>>,
+  key: string,
+  file: string,
+): boolean {
+  const value = config[key] ?? false;
+  if (typeof value === "boolean") return value;
+  throw new TypeError(
+    `Cannot use ${file}: ${key} must be true or false, found ${JSON.stringify(value)}`,
+  );
+}
+
+/** Refuses modules that are trained whole, but for classification heads. */
+function checkHeads(config: Readonly<Record<string, unknown>>, file: string): void {
+  for (const name of (config.modules_to_save ?? []) as unknown[]) {
+    if (HEADS.includes(name as string)) continue;
+    throw new TypeError(
+      `Cannot use ${file}: modules_to_save ${JSON.stringify(name)} is not supported, only ${
+        HEADS.join(" and ")
+      }`,
+    );
+  }
+}
+
+function moduleNames(
+  config: Readonly<Record<string, unknown>>,
+  key: string,
+  file: string,
+): string[] {
+  const names = config[key];
+  const isName = (name: unknown) => typeof name === "string" && /^[\w.]+$/.test(name);
+  if (Array.isArray(names) && names.length > 0 && names.every(isName)) return names;
+  throw new TypeError(
+    `Cannot use ${file}: ${key} must be a list of module names, found ${
+      JSON.stringify(names) ?? "none"
+    }`,
+  );
+}
+
+function ia3Method(config: Readonly<Record<string, unknown>>, file: string): DeltaMethod {
   checkSettings(file, config, {
     free: [
       ...COMMON,
+      "feedforward_modules",
+      "init_ia3_weights",
       "modules_to_save",
-      "num_attention_heads",
-      "num_layers",
-      "num_transformer_submodules",
-      "num_virtual_tokens",
+      "target_modules",
+    ],
+    fixed: { fan_in_fan_out: [false, true] },
+  });
+  checkHeads(config, file);
+  return {
+    method: "ia3",
+    options: {
+      semantics: "peft",
+      targets: moduleNames(config, "target_modules", file).join("+"),
+      feedforward: moduleNames(config, "feedforward_modules", file).join("+"),
+    },
+  };
+}
+
+/** Settings of PEFT's prompts and prefixes that follow from the model, or change no trained result. */
+const PROMPT_SETTINGS = [
+  ...COMMON,
+  "modules_to_save",
+  "num_attention_heads",
+  "num_layers",
+  "num_transformer_submodules",
+  "num_virtual_tokens",
+  "token_dim",
+];
+
+function promptMethod(config: Readonly<Record<string, unknown>>, file: string): DeltaMethod {
+  checkSettings(file, config, {
+    free: [
+      ...PROMPT_SETTINGS,
       "prompt_tuning_init",
       "prompt_tuning_init_text",
-      "token_dim",
       "tokenizer_kwargs",
       "tokenizer_name_or_path",
     ],
@@ -139,20 +208,33 @@ function promptMethod(config: Readonly<Record<string, unknown>>, file: string): 
   });
   const submodules = config.num_transformer_submodules ??
     (config.task_type === "SEQ_2_SEQ_LM" ? 2 : 1);
-  if (submodules !== 1) {
+  if (submodules !== 1 && submodules !== 2) {
     throw new TypeError(
-      `Cannot use ${file}: num_transformer_submodules ${JSON.stringify(submodules)} is not ` +
-        "supported, only 1 (a prompt for the encoder alone)",
+      `Cannot use ${file}: num_transformer_submodules must be 1 or 2, found ${
+        JSON.stringify(submodules)
+      }`,
     );
   }
-  const tokens = numberSetting(
-    file,
-    "num_virtual_tokens",
-    config.num_virtual_tokens,
-    "a whole number above 0",
-    wholeAboveZero,
-  );
-  return { method: "soft_prompt", options: { tokens } };
+  const options = { semantics: "peft", tokens: virtualTokens(config, file), submodules };
+  return { method: "soft_prompt", options };
+}
+
+function prefixMethod(config: Readonly<Record<string, unknown>>, file: string): DeltaMethod {
+  // With a projection, the file holds the network that makes the prefix.
+  checkSettings(file, config, {
+    free: [...PROMPT_SETTINGS, "encoder_hidden_size"],
+    fixed: { prefix_projection: [false] },
+  });
+  return {
+    method: "prefix",
+    options: { semantics: "peft", tokens: virtualTokens(config, file) },
+  };
+}
+
+function virtualTokens(config: Readonly<Record<string, unknown>>, file: string): number {
+  const { num_virtual_tokens: tokens } = config;
+  const key = "num_virtual_tokens";
+  return numberSetting(file, key, tokens, "a whole number above 0", wholeAboveZero);
 }
 
 /**
@@ -160,7 +242,8 @@ function promptMethod(config: Readonly<Record<string, unknown>>, file: string): 
  * `base_model.` alone, and `prompt_embeddings` bare.
  */
 export function peftNames(method: DeltaMethod["method"]): NameMap {
-  const prefix = method === "soft_prompt" ? "base_model." : "base_model.model.";
+  const virtual = method === "soft_prompt" || method === "prefix";
+  const prefix = virtual ? "base_model." : "base_model.model.";
   const bare = "prompt_embeddings";
   return {
     own: (foreign) => {

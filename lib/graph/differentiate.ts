@@ -45,7 +45,8 @@ export function differentiate(
   const order = topological([loss]);
   const needed = new Set<Node>();
   for (const node of order) {
-    if (targets.has(node) || node.inputs.some((input) => needed.has(input))) needed.add(node);
+    const through = !node.op.stopsGradient && node.inputs.some((input) => needed.has(input));
+    if (targets.has(node) || through) needed.add(node);
   }
   const gradients = new Map<Node, Node[]>(wrt.map((node) => [node, []]));
   const contributions = new Map<Node, Node[]>();

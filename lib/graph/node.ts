@@ -24,6 +24,8 @@ export interface Node {
   readonly attributes: unknown;
   readonly shape: Shape;
   readonly dtype: DType;
+  /** The node that this one computes again, if it does. */
+  readonly original?: Node;
 }
 
 /** Rows of a node's first dimension, so that a large tensor can be bound in parts. */
@@ -176,7 +178,7 @@ export function op<A>(definition: OpDefinition<A>): OpFunction<A> {
 
 /** A node that computes again what another does, from inputs of the same shapes. */
 export function repeated(node: Node, inputs: readonly Node[]): Node {
-  return { ...node, id: nextId++, inputs };
+  return { ...node, id: nextId++, inputs, original: node.original ?? node };
 }
 
 /** The node whose memory a node uses: itself, or what it is a view or update of. */

@@ -15,7 +15,15 @@ export type Initializer =
   | { readonly kind: "normal"; readonly deviation: number }
   | { readonly kind: "uniform"; readonly bound: number }
   /** A copy of rows of another parameter, from `start` (wrapping around). */
-  | { readonly kind: "rows"; readonly parameter: string; readonly start: number };
+  | { readonly kind: "rows"; readonly parameter: string; readonly start: number }
+  /** What the host computes from the values of other parameters. */
+  | {
+    readonly kind: "computed";
+    readonly from: readonly string[];
+    readonly compute: (values: readonly Float32Array[]) => Float32Array<ArrayBuffer>;
+    /** What it is, for tables. */
+    readonly text: string;
+  };
 
 /** One parameter: Hugging Face's name, numeric shape, its variable, and its initial values. */
 export interface Parameter {

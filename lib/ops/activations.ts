@@ -2,7 +2,9 @@ import {
   type ActivationSource,
   geluSource,
   geluTanhSource,
+  leakyReluSource,
   reluSource,
+  sigmoidSource,
   siluSource,
   tanhSource,
 } from "../../kernels/activations.ts";
@@ -30,6 +32,9 @@ function defineActivation(
 /** max(x, 0); its gradient at 0 is 0. */
 export const relu: Activation = defineActivation("relu", reluSource);
 
+/** x for x ≥ 0, 0.01·x below; its gradient at 0 is 1. */
+export const leakyRelu: Activation = defineActivation("leaky_relu", leakyReluSource);
+
 /** x·Φ(x), with the exact normal distribution function. */
 export const gelu: Activation = defineActivation("gelu", geluSource);
 
@@ -42,6 +47,9 @@ export const silu: Activation = defineActivation("silu", siluSource);
 /** tanh(x). */
 export const tanh: Activation = defineActivation("tanh", tanhSource);
 
+/** 1/(1 + exp(−x)). */
+export const sigmoid: Activation = defineActivation("sigmoid", sigmoidSource);
+
 const BY_NAME: ReadonlyMap<string, Activation> = new Map([
   ["relu", relu],
   ["gelu", gelu],
@@ -50,7 +58,13 @@ const BY_NAME: ReadonlyMap<string, Activation> = new Map([
   ["silu", silu],
   ["swish", silu],
   ["tanh", tanh],
+  ["leaky_relu", leakyRelu],
+  ["leakyrelu", leakyRelu],
+  ["sigmoid", sigmoid],
 ]);
+
+/** The names of all activations. */
+export const activationNames: readonly string[] = [...BY_NAME.keys()];
 
 /**
  * The activation that a Hugging Face configuration names.
@@ -61,7 +75,7 @@ export function activation(name: string): Activation {
   const found = BY_NAME.get(name);
   if (found === undefined) {
     throw new RangeError(
-      `Cannot find activation "${name}"; use one of ${[...BY_NAME.keys()].join(", ")}`,
+      `Cannot find activation "${name}"; use one of ${activationNames.join(", ")}`,
     );
   }
   return found;

@@ -156,6 +156,7 @@ const divideOp = defineElementwise("divide", "a / b", [
   ([, b], g, y) => scale(divide(multiply(g, y), b), -1),
 ]);
 const scaleOp = defineElementwise("scale", "a * p.c0", [(_, g, __, [c]) => scale(g, c)]);
+const sqrtOp = defineElementwise("sqrt", "sqrt(a)", [(_, g, y) => scale(divide(g, y), 0.5)]);
 const copyOp = defineElementwise("broadcast", "a", [(_, g) => g]);
 
 /** a + b. */
@@ -181,6 +182,11 @@ export function divide(a: Node, b: Node): Node {
 /** x · factor. */
 export function scale(x: Node, factor: number): Node {
   return scaleOp([x], { constants: [factor] });
+}
+
+/** √x. */
+export function sqrt(x: Node): Node {
+  return sqrtOp([x], NONE);
 }
 
 /** `x` repeated along axes of size 1, and along new leading axes. */

@@ -7,6 +7,7 @@
 import { openAdapterHub } from "../formats/adapterhub.ts";
 import { type ForeignDelta, UnsupportedError } from "../formats/delta.ts";
 import { isFile, openWeights, readConfig, readJsonFile } from "../formats/huggingface.ts";
+import { openOpenDelta } from "../formats/opendelta.ts";
 import { openPeft } from "../formats/peft.ts";
 import { readSafetensors, type SafetensorsFile } from "../formats/safetensors.ts";
 import { Scope } from "../layers/scope.ts";
@@ -15,7 +16,7 @@ import { buildModel, families } from "../models/index.ts";
 import type { Model } from "../models/model.ts";
 import { methods } from "../peft/index.ts";
 import { type Attached, attachMethod } from "../peft/method.ts";
-import type { WeightValues } from "../train/initialize.ts";
+import { initialValues, type WeightValues } from "../train/initialize.ts";
 import { loadWeights, type TensorSource } from "../train/load_weights.ts";
 import { type Batch, readBatch } from "./batch.ts";
 
@@ -37,7 +38,7 @@ export interface Golden {
 const DELTA_FILES = {
   "adapter.safetensors": openAdapterHub,
   "adapter_model.safetensors": openPeft,
-  "delta.safetensors": unsupportedOpenDelta,
+  "delta.safetensors": openOpenDelta,
 };
 
 /**
@@ -117,12 +118,6 @@ async function openForeign(dir: string): Promise<ForeignDelta | null> {
   );
 }
 
-function unsupportedOpenDelta(dir: string): Promise<ForeignDelta> {
-  throw new UnsupportedError(
-    `Cannot check ${dir}: delta.safetensors of OpenDelta is not supported yet`,
-  );
-}
-
 /** The family's model, with as many classes as the first of the sources that has its head. */
 function build(dir: string, config: RawConfig, sources: readonly TensorSource[]): Model {
   const draft = buildModel(config, { classes: 2, head: false });
@@ -145,21 +140,29 @@ function tellMethod(gradients: readonly string[], { head }: Model): "full" | "he
   return isHead ? "head" : "full";
 }
 
-/** Puts the method's own weights, and the head where it holds one, over the base's. */
+/**
+ * Puts the method's own weights, and the head where it holds one, over the base's. Constants that the
+ * method makes of the base are not in a file.
+ */
 async function addDelta(
   values: Map<string, Float32Array<ArrayBuffer>>,
   model: Model,
-  { delta }: Attached,
+  { delta, trainable }: Attached,
   tensors: TensorSource,
 ): Promise<void> {
+  const trains = new Set(trainable);
   const heads = model.head.filter((name) => tensors.has(name));
   const scope = new Scope();
-  for (const parameter of [...delta.select(), ...model.scope.select((n) => heads.includes(n))]) {
+  const own = delta.select().filter((one) => trains.has(one));
+  for (const parameter of [...own, ...model.scope.select((n) => heads.includes(n))]) {
     scope.parameters.set(parameter.name, parameter);
   }
   const fitted = { scope, head: [], spare: [] };
   const loaded = await loadWeights(fitted, tensors, "adapter_config.json and the base");
   for (const [name, data] of loaded) values.set(name, data);
+  for (const parameter of delta.select().filter((one) => !trains.has(one))) {
+    values.set(parameter.name, initialValues(parameter, 0, values));
+  }
 }
 
 async function batchFile(dir: string, named: unknown): Promise<string> {

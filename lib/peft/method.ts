@@ -4,8 +4,11 @@
  * @module
  */
 
+import type { Node } from "../graph/node.ts";
+import { variableAttributes } from "../graph/leaves.ts";
 import { countParameters, type Parameter, Scope } from "../layers/scope.ts";
 import type { Site } from "../layers/site.ts";
+import type { Semantics } from "./semantics.ts";
 
 /** A method's own hyper-parameters, as a command line or an experiment gives them. */
 export type MethodOptions = Record<string, number | string | boolean>;
@@ -16,6 +19,18 @@ export interface Target {
   readonly base: Scope;
   /** Receives the parameters that the method adds. */
   readonly delta: Scope;
+}
+
+/** Values of parameters, by name. */
+export type ParameterValues = ReadonlyMap<string, Float32Array<ArrayBuffer>>;
+
+/** What {@linkcode Method.merge} works on. */
+export interface MergeTarget {
+  /** Sites of the base. */
+  readonly sites: readonly Site[];
+  readonly base: ParameterValues;
+  /** Values of what the method added. */
+  readonly delta: ParameterValues;
 }
 
 /** A fine-tuning method. */
@@ -30,21 +45,44 @@ export interface Method {
   readonly parse: (options: MethodOptions) => MethodOptions;
   /** How a table names the method with these options. */
   readonly label: (options: MethodOptions) => string;
-  /** What of the base trains: everything, a classification head where there is one, or nothing. */
-  readonly trains: "all" | "head" | "nothing";
+  /** Whose rules it can follow, where there are several; its option `semantics` chooses. */
+  readonly semantics?: readonly Semantics[];
+  /**
+   * What of the base trains: everything, a classification head where there is one, that and every
+   * bias, or nothing.
+   */
+  readonly trains: "all" | "head" | "biases" | "nothing";
   /** Whether a text-to-text model is given a classification head for this method. */
   readonly needsHead: boolean;
   /** Whether the untrained method leaves the model's output unchanged, or why it does not. */
-  readonly startsAsBase: true | string;
+  readonly startsAsBase: Start | ((options: MethodOptions) => Start);
+  /** Factor of what it adds to the base's values, where it has one; {@linkcode attach} uses it. */
+  readonly scaling?: (options: MethodOptions) => number;
+  /** Factor on a trained parameter's learning rate; 1 unless given. */
+  readonly rate?: (parameter: Parameter, options: MethodOptions) => number;
   /** How many of a model's limited positions it takes from the text; none unless given. */
   readonly positions?: (options: MethodOptions) => number;
   /**
-   * Attaches transforms to sites and declares the parameters they add, under `target.delta`.
+   * Attaches transforms to sites and declares the parameters they add, under `target.delta`: those
+   * that train as `trainable`; constants of the base's making as `weight`, which are not counted.
    *
    * @throws RangeError if an option names no site of the model.
    */
   readonly attach: (target: Target, options: MethodOptions) => void;
+  /**
+   * Values of the base's parameters with which it computes alone what it does with the delta: those
+   * that change, by name. Absent where the method has no such values.
+   *
+   * @throws RangeError if a value is missing.
+   */
+  readonly merge?: (target: MergeTarget, options: MethodOptions) => Map<
+    string,
+    Float32Array<ArrayBuffer>
+  >;
 }
+
+/** True, or why an untrained method does not leave the output unchanged. */
+export type Start = true | string;
 
 /** A method attached to a model. */
 export interface Attached {
@@ -55,6 +93,8 @@ export interface Attached {
   readonly counts: { readonly total: number; readonly trainable: number };
   /** Positions of the model that the method takes from the text. */
   readonly positions: number;
+  /** Factors on learning rates, where they are not 1. */
+  readonly rates: ReadonlyMap<Node, number>;
 }
 
 /** What {@linkcode attachMethod} needs of a model. */
@@ -68,6 +108,7 @@ export interface Attachable {
  * Attaches a method to a freshly built model, before its forward pass is called.
  *
  * @param options As {@linkcode Method.parse} returns them.
+ * @throws RangeError if the model lacks what the method changes.
  */
 export function attachMethod(
   model: Attachable,
@@ -76,16 +117,30 @@ export function attachMethod(
 ): Attached {
   const delta = new Scope();
   method.attach({ sites: model.scope.sites, base: model.scope, delta }, options);
-  const head = new Set(model.head);
-  const base = model.scope.select((name) =>
-    method.trains === "all" || (method.trains === "head" && head.has(name))
-  );
-  const trainable = [...base, ...delta.select()];
-  const total = countParameters(model.scope.select()) + countParameters(delta.select());
+  const own = delta.select().filter(({ node }) => variableAttributes(node).role === "trainable");
+  const trainable = [...trainedOfBase(model, method), ...own];
+  const total = countParameters(model.scope.select()) + countParameters(own);
+  const rates = trainable.map((one) => [one.node, method.rate?.(one, options) ?? 1] as const);
   return {
     trainable,
     delta,
     counts: { total, trainable: countParameters(trainable) },
     positions: method.positions?.(options) ?? 0,
+    rates: new Map(rates.filter(([, rate]) => rate !== 1)),
   };
+}
+
+function trainedOfBase({ scope, head }: Attachable, { name, trains }: Method): Parameter[] {
+  const heads = new Set(head);
+  if (trains !== "biases") {
+    return scope.select((one) => trains === "all" || (trains === "head" && heads.has(one)));
+  }
+  const isBias = (one: string) => one.endsWith(".bias") && !heads.has(one);
+  if (scope.select(isBias).length === 0) {
+    throw new RangeError(
+      `Cannot attach ${name}: the model has no bias outside its head (T5 and Llama are published ` +
+        "without); use a model that has, or another method",
+    );
+  }
+  return scope.select((one) => isBias(one) || heads.has(one));
 }

@@ -41,6 +41,48 @@ export const names: OptionRule = {
   check: (value) => typeof value === "string" && /^[\w.]+(\+[\w.]+)*$/.test(value),
 };
 
+/** A number of at least 1. */
+export const atLeastOne: OptionRule = {
+  rule: "a number of at least 1",
+  check: (value) => typeof value === "number" && Number.isFinite(value) && value >= 1,
+};
+
+/** True or false. */
+export const flag: OptionRule = {
+  rule: "true or false",
+  check: (value) => typeof value === "boolean",
+};
+
+/** What a rule allows, or the word `auto`. */
+export function orAuto({ rule, check }: OptionRule): OptionRule {
+  return { rule: `${rule}, or auto`, check: (value) => value === "auto" || check(value) };
+}
+
+/**
+ * Checks options against their rules.
+ *
+ * @throws TypeError on an unknown option, RangeError on a value that breaks its rule.
+ */
+export function checkOptions(
+  method: string,
+  options: MethodOptions,
+  rules: Readonly<Record<string, OptionRule>>,
+): void {
+  for (const [key, value] of Object.entries(options)) {
+    if (!Object.hasOwn(rules, key)) {
+      const known = Object.keys(rules).join(", ") || "none";
+      throw new TypeError(
+        `Cannot use option "${key}" of ${method}: no such option; it has ${known}`,
+      );
+    }
+    if (!rules[key].check(value)) {
+      throw new RangeError(
+        `Cannot use ${method} with ${key} ${JSON.stringify(value)}: must be ${rules[key].rule}`,
+      );
+    }
+  }
+}
+
 /** The `parse` of a method: fills defaults in, refuses what is unknown or breaks its rule. */
 export function optionParser(
   method: string,
@@ -48,19 +90,7 @@ export function optionParser(
   rules: Readonly<Record<string, OptionRule>>,
 ): (options: MethodOptions) => MethodOptions {
   return (options) => {
-    for (const [key, value] of Object.entries(options)) {
-      if (!Object.hasOwn(rules, key)) {
-        const known = Object.keys(rules).join(", ") || "none";
-        throw new TypeError(
-          `Cannot use option "${key}" of ${method}: no such option; it has ${known}`,
-        );
-      }
-      if (!rules[key].check(value)) {
-        throw new RangeError(
-          `Cannot use ${method} with ${key} ${JSON.stringify(value)}: must be ${rules[key].rule}`,
-        );
-      }
-    }
+    checkOptions(method, options, rules);
     return { ...defaults, ...options };
   };
 }

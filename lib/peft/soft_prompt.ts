@@ -1,50 +1,77 @@
+import { plus } from "../graph/shape.ts";
+import type { Initializer } from "../layers/scope.ts";
+import type { EmbedSite } from "../layers/site.ts";
+import { concat, slice } from "../ops/concat.ts";
 import { broadcastTo } from "../ops/elementwise.ts";
 import { fill } from "../ops/fill.ts";
-import { concat } from "../ops/concat.ts";
-import { plus } from "../graph/shape.ts";
-import type { Method } from "./method.ts";
-import { count, oneOf, optionParser } from "./options.ts";
+import type { Method, MethodOptions } from "./method.ts";
+import { count, type OptionRule, orAuto } from "./options.ts";
+import { semanticLabel, semanticParser, semanticsOf } from "./semantics.ts";
+import { isEncoderDecoder } from "./targets.ts";
 
-const defaults = { tokens: 10, init: "vocabulary" };
+const start: OptionRule = {
+  rule: "vocabulary or random (a start from words would need the base's tokenizer here)",
+  check: (value) => value === "vocabulary" || value === "random",
+};
 
-/** First vocabulary row that a prompt starts from: behind the special tokens and byte pieces. */
-const FIRST_ROW = 100;
+const submodules: OptionRule = { rule: "1 or 2", check: (value) => value === 1 || value === 2 };
+
+const own = {
+  defaults: { tokens: 10, init: "vocabulary", submodules: 1 },
+  rules: { tokens: count, init: start, submodules: orAuto(submodules) },
+  libraries: {
+    peft: { defaults: { init: "random", submodules: "auto" }, without: ["init"] },
+    opendelta: { defaults: { tokens: 100 }, without: ["submodules"] },
+  },
+};
+
+const parse = semanticParser("soft_prompt", own);
 
 /**
  * Soft prompt (Lester et al., 2021): trained vectors `prompt_embeddings` [tokens, width] in front of
  * the embedded input (of the encoder alone, where there is a decoder), always attended to.
  *
- * They start as vocabulary rows from number 100 on, or as N(0, 0.5).
+ * They start as vocabulary rows from number 100 on, behind the special tokens and byte pieces, or as
+ * N(0, 0.5). OpenDelta takes the first rows, or uniform numbers within ±0.5; PEFT N(0, 1). PEFT
+ * stores `submodules` times as many rows, two of an encoder-decoder unless told otherwise, and feeds
+ * the first of them; the others are trained (by weight decay alone), saved and counted all the same.
  */
 export const softPrompt: Method = {
   name: "soft_prompt",
-  defaults,
-  parse: optionParser("soft_prompt", defaults, {
-    tokens: count,
-    init: oneOf("vocabulary", "random"),
-  }),
-  label: ({ tokens, init }) =>
-    `Soft prompt, ${tokens} ${tokens === 1 ? "token" : "tokens"}${
-      init === defaults.init ? "" : `, ${init} init`
-    }`,
+  defaults: { semantics: "own", ...own.defaults },
+  parse,
+  label: (options) => {
+    const { semantics, tokens, init, submodules } = options;
+    const usual = parse({ semantics });
+    return semanticLabel([
+      `Soft prompt, ${tokens} ${tokens === 1 ? "token" : "tokens"}`,
+      init === usual.init ? "" : `${init} init`,
+      submodules === usual.submodules
+        ? ""
+        : `${submodules} submodule${submodules === 1 ? "" : "s"}`,
+    ], options);
+  },
+  semantics: semanticsOf(own),
   trains: "head",
   needsHead: false,
   startsAsBase: "the prompt stands in front of the input from the start",
   positions: ({ tokens }) => Number(tokens),
-  attach: ({ sites, delta }, { tokens, init }) => {
+  attach: ({ sites, delta }, options) => {
     const site = sites.find((one) => one.kind === "embed");
     if (site === undefined) {
       throw new RangeError("Cannot attach soft_prompt: the model has no token embedding");
     }
-    const count = Number(tokens);
-    const prompt = delta.parameter(
+    const count = Number(options.tokens);
+    const copies = options.submodules === "auto"
+      ? (isEncoderDecoder(sites) ? 2 : 1)
+      : Number(options.submodules);
+    const rows = delta.parameter(
       "prompt_embeddings",
-      [count, site.width],
-      init === "vocabulary"
-        ? { kind: "rows", parameter: site.table, start: FIRST_ROW }
-        : { kind: "normal", deviation: 0.5 },
+      [count * copies, site.width],
+      startOf(options, site),
       "trainable",
     );
+    const prompt = copies === 1 ? rows : slice(rows, 0, 0, count);
     site.transforms.push(({ hidden, mask, length, added, start }) => {
       const [batch] = hidden.shape;
       return {
@@ -57,3 +84,11 @@ export const softPrompt: Method = {
     });
   },
 };
+
+function startOf({ semantics, init }: MethodOptions, { table }: EmbedSite): Initializer {
+  if (init === "vocabulary") {
+    return { kind: "rows", parameter: table, start: semantics === "opendelta" ? 0 : 100 };
+  }
+  if (semantics === "opendelta") return { kind: "uniform", bound: 0.5 };
+  return { kind: "normal", deviation: semantics === "peft" ? 1 : 0.5 };
+}

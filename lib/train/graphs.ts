@@ -50,7 +50,7 @@ export function runGraphs(
 ): RunGraphs {
   const scores = task.scores();
   if (steps === 0) return { update: null, backward: null, scores };
-  const update = updateOf(attached.trainable, settings, steps);
+  const update = updateOf(attached, settings, steps);
   const trace: Trace = new Map();
   const loss = task.loss(trainingContext(settings, update.step), trace);
   const borders = [...trace].filter(([name]) => /hidden\.\d+$/.test(name)).map(([, node]) => node);
@@ -58,12 +58,13 @@ export function runGraphs(
   return { update, backward, scores };
 }
 
-function updateOf(trainable: readonly Parameter[], settings: TrainSettings, steps: number): Update {
+function updateOf({ trainable, rates }: Attached, settings: TrainSettings, steps: number): Update {
   // Tables that are vectors in their own right; relative biases are biases, whatever their shape.
   const vectors = trainable.filter(({ name }) => /bias|prompt|prefix|ia3/.test(name));
   return buildUpdate({
     parameters: trainable.map(({ node }) => node),
     vectors: new Set(vectors.map(({ node }) => node)),
+    rate: (parameter) => rates.get(parameter) ?? 1,
     steps,
     schedule: settings.schedule,
     warmupSteps: warmupSteps(settings.warmup, steps),

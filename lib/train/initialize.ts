@@ -15,8 +15,8 @@ export type WeightValues = ReadonlyMap<string, Float32Array<ArrayBuffer>>;
  * Draws a parameter's initial values.
  *
  * @param seed Together with the parameter's name decides every random value.
- * @param base Values that `rows` copies from.
- * @throws RangeError if `rows` names a parameter that `base` lacks.
+ * @param base Values that `rows` and `computed` take theirs from.
+ * @throws RangeError if one of them names a parameter that `base` lacks.
  */
 export function initialValues(
   { name, shape, initializer }: Parameter,
@@ -24,6 +24,11 @@ export function initialValues(
   base: WeightValues,
 ): Float32Array<ArrayBuffer> {
   const values = new Float32Array(elements(shape));
+  const valuesOf = (parameter: string) => {
+    const found = base.get(parameter);
+    if (found !== undefined) return found;
+    throw new RangeError(`Cannot start ${name}: ${parameter} has no values`);
+  };
   switch (initializer.kind) {
     case "zeros":
       return values;
@@ -38,10 +43,7 @@ export function initialValues(
       return values.map(() => random.uniform(-initializer.bound, initializer.bound));
     }
     case "rows": {
-      const table = base.get(initializer.parameter);
-      if (table === undefined) {
-        throw new RangeError(`Cannot start ${name}: ${initializer.parameter} has no values`);
-      }
+      const table = valuesOf(initializer.parameter);
       const width = shape[shape.length - 1];
       const rows = table.length / width;
       for (let row = 0; row < shape[0]; row++) {
@@ -50,6 +52,8 @@ export function initialValues(
       }
       return values;
     }
+    case "computed":
+      return initializer.compute(initializer.from.map(valuesOf));
   }
 }
 

@@ -194,6 +194,10 @@ export function methodLearningRate(
     case "adapter":
     case "lora":
       return 5e-3;
+    case "prefix":
+      return 1e-2;
+    case "bitfit":
+    case "ia3":
     case "full":
       return 1e-3;
     default:

@@ -31,11 +31,28 @@ const changed = (changes: Record<string, unknown>) => ({
 });
 
 Deno.test("a bottleneck's configuration becomes the method's options", () => {
-  const options = { bottleneck: 32, activation: "relu", placement: "pfeiffer" };
+  const options = {
+    semantics: "adapterhub",
+    bottleneck: 32,
+    activation: "relu",
+    placement: "pfeiffer",
+    scaling: 1,
+  };
   assertEquals(adapterHubMethod(config), { method: "adapter", options });
+  const before = { original_ln_before: false };
   assertEquals(
-    adapterHubMethod(changed({ original_ln_before: false, non_linearity: "GELU" })).options,
-    { bottleneck: 32, activation: "gelu", placement: "ffn" },
+    adapterHubMethod(changed({ ...before, non_linearity: "GELU" })).options,
+    { ...options, activation: "gelu", placement: "ffn" },
+  );
+  assertEquals(
+    adapterHubMethod(changed({ ...before, mh_adapter: true, non_linearity: "swish" })).options,
+    { ...options, activation: "swish", placement: "houlsby" },
+  );
+  assertEquals(
+    adapterHubMethod(
+      changed({ ...before, is_parallel: true, scaling: 4, reduction_factor: 2 }),
+    ).options,
+    { ...options, bottleneck: 256, placement: "parallel", scaling: 4 },
   );
   const bottleneck = (reduction_factor: number) =>
     adapterHubMethod(changed({ reduction_factor })).options.bottleneck;
@@ -44,10 +61,9 @@ Deno.test("a bottleneck's configuration becomes the method's options", () => {
 
 Deno.test("settings that change the result and are not supported are refused by name", () => {
   const bad: [Record<string, unknown>, string][] = [
-    [{ scaling: 4 }, "scaling 4 is not supported, only 1"],
-    [{ scaling: "learned" }, 'scaling "learned"'],
-    [{ is_parallel: true }, "is_parallel true is not supported, only false"],
-    [{ mh_adapter: true }, "mh_adapter true"],
+    [{ scaling: "learned" }, 'scaling must be a number above 0, found "learned"'],
+    [{ is_parallel: true }, "at most one of is_parallel, mh_adapter and original_ln_before"],
+    [{ mh_adapter: true }, '"mh_adapter":true,"original_ln_before":true}'],
     [{ mh_adapter: undefined }, "mh_adapter"],
     [{ output_adapter: false }, "output_adapter false"],
     [{ ln_before: true }, "ln_before true"],
@@ -55,7 +71,7 @@ Deno.test("settings that change the result and are not supported are refused by 
     [{ residual_before_ln: "post_add" }, "residual_before_ln"],
     [{ adapter_residual_before_ln: true }, "adapter_residual_before_ln true"],
     [{ original_ln_after: false }, "original_ln_after false"],
-    [{ original_ln_before: undefined }, "original_ln_before must be true or false"],
+    [{ original_ln_before: undefined }, "and none missing"],
     [{ cross_adapter: true }, "cross_adapter true"],
     [{ inv_adapter: "nice" }, 'inv_adapter "nice"'],
     [{ leave_out: [1] }, "leave_out [1]"],
@@ -89,6 +105,14 @@ Deno.test("names go both ways", () => {
     [
       "model.layers.3.mlp.adapter_up.weight",
       "model.layers.3.output_adapters.adapters.a.b.adapter_up.weight",
+    ],
+    [
+      "model.layers.3.self_attn.adapter_up.weight",
+      "model.layers.3.attention_adapters.adapters.a.b.adapter_up.weight",
+    ],
+    [
+      "transformer.h.0.attn.adapter_down.bias",
+      "transformer.h.0.attention_adapters.adapters.a.b.adapter_down.0.bias",
     ],
   ];
   for (const [ours, theirs] of pairs) {

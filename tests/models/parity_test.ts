@@ -6,7 +6,16 @@ import { checkParity } from "../../lib/parity/parity.ts";
 import { reportText } from "../../lib/parity/report.ts";
 import { fixtureTest } from "../fixtures.ts";
 
-const t5 = ["", "lora", "prompt_tuning", "adapter_ffn", "adapter_seq_bn"];
+const t5 = [
+  "",
+  "lora",
+  "prompt_tuning",
+  "prefix_tuning",
+  "ia3",
+  "adapter_ffn",
+  "adapter_seq_bn",
+  "opendelta_adapter",
+];
 const folders = {
   t5,
   t5_v1_1: t5,

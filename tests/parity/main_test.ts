@@ -1,4 +1,5 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { writeSafetensors } from "../../lib/formats/safetensors.ts";
 import { fixtureTest } from "../fixtures.ts";
 
 /** Runs the task's script under its own permissions, and `folder` beside. */
@@ -23,23 +24,38 @@ fixtureTest("parity passes a method's folder with its base in the parent", async
   const dir = `${fixtures}/golden/llama/lora`;
   const { code, out } = await parity(fixtures, dir);
   assertEquals(code, 0);
-  assertStringIncludes(out, "LoRA, rank 8, on q_proj+v_proj, 94,144 parameters, 3,712 trainable\n");
+  assertStringIncludes(
+    out,
+    "LoRA, rank 8, alpha 16, on q_proj+v_proj (PEFT), 94,144 parameters, 3,712 trainable\n",
+  );
   assertMatch(out, /\nhidden\.2 +\S+ +\S+ +2\.0e-5 +ok\n/);
   assertMatch(out, /\nall final\.\*: \S+ % within 2\.0e-5 +99\.9 % +ok\n/);
   assertMatch(out, /\n26 checked, 0 out of tolerance, 0 not compared: passed\n/);
 });
 
-fixtureTest(
-  "parity with --all runs what it knows and names what it passes over",
-  async (fixtures) => {
-    const { code, out } = await parity(fixtures, `${fixtures}/golden/llama/`, "--all");
-    assertEquals(code, 0);
-    const summary = out.slice(out.lastIndexOf("\nfolder "));
-    assertEquals(summary.match(/ passed\n/g)?.length, 7);
-    assertMatch(summary, /llama\/ia3 +not run: .*peft_type "IA3" is not supported yet/);
-    assertMatch(summary, /llama\/opendelta_adapter +not run: .*OpenDelta is not supported yet/);
-  },
-);
+fixtureTest("parity with --all runs every folder of a family", async (fixtures) => {
+  const { code, out } = await parity(fixtures, `${fixtures}/golden/llama/`, "--all");
+  assertEquals(code, 0);
+  const summary = out.slice(out.lastIndexOf("\nfolder "));
+  assertEquals(summary.match(/ passed\n/g)?.length, 10);
+  assertEquals(summary.match(/not run/g), null);
+});
+
+Deno.test("parity with --all names what it passes over", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${dir}/loha`);
+    await Deno.writeTextFile(`${dir}/config.json`, JSON.stringify({ model_type: "llama" }));
+    await Deno.writeTextFile(`${dir}/loha/adapter_config.json`, '{"peft_type":"LOHA"}');
+    await Deno.writeFile(`${dir}/loha/adapter_model.safetensors`, new Uint8Array());
+    const tensor = { shape: [1], data: Float32Array.of(1) };
+    await writeSafetensors(`${dir}/loha/expected.safetensors`, new Map([["loss", tensor]]));
+    const { out } = await parity(dir, dir, "--all");
+    assertMatch(out, /\/loha +not run: .*peft_type "LOHA" is not supported, only IA3, LORA,/);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
 
 Deno.test("parity fails where there is nothing to compare", async () => {
   const none = await parity("tests", "tests/parity");

@@ -262,7 +262,7 @@ parityTest("a folder that lacks something or is of another kind says so", async 
     '{"inputs":"../x"}',
   );
   await rejects('model_type "mamba" is not supported yet', "config.json", '{"model_type":"mamba"}');
-  await rejects("delta.safetensors of OpenDelta is not supported yet", "delta.safetensors", "");
+  await rejects("delta_config.json", "delta.safetensors", "");
   await rejects("but neither adapter_model.safetensors nor", "adapter_config.json", "{}");
   await rejects(
     "decoder_input_ids must have rows",

@@ -1,6 +1,15 @@
 import { randomNormal } from "../../check_op.ts";
 import type { OpCase } from "../../op_cases.ts";
-import { type Activation, gelu, geluTanh, relu, silu, tanh } from "../../../lib/ops/activations.ts";
+import {
+  type Activation,
+  gelu,
+  geluTanh,
+  leakyRelu,
+  relu,
+  sigmoid,
+  silu,
+  tanh,
+} from "../../../lib/ops/activations.ts";
 
 /** erf in f64: its series below 3, the continued fraction of erfc above. */
 export function erf(x: number): number {
@@ -25,6 +34,8 @@ export const references: Readonly<Record<string, (x: number) => number>> = {
   gelu_new: (x) => x / 2 * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
   silu: (x) => x / (1 + Math.exp(-x)),
   tanh: Math.tanh,
+  leaky_relu: (x) => x < 0 ? 0.01 * x : x,
+  sigmoid: (x) => 1 / (1 + Math.exp(-x)),
 };
 
 const functions: [string, Activation][] = [
@@ -33,6 +44,8 @@ const functions: [string, Activation][] = [
   ["gelu_new", geluTanh],
   ["silu", silu],
   ["tanh", tanh],
+  ["leaky_relu", leakyRelu],
+  ["sigmoid", sigmoid],
 ];
 
 /** Normal values, three times as wide, but none so near 0 that a difference quotient of relu straddles it. */

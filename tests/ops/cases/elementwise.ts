@@ -5,6 +5,7 @@ import {
   divide,
   multiply,
   scale,
+  sqrt,
   subtract,
 } from "../../../lib/ops/elementwise.ts";
 
@@ -59,6 +60,12 @@ export const cases: readonly OpCase[] = [
     inputs: [{ shape: [3, 7] }, { shape: [3, 7], values: denominators }],
     build: ([a, b]) => divide(a, b),
     reference: ([a, b]) => a.map((x, i) => x / b[i]),
+  },
+  {
+    name: "sqrt [3,7]",
+    inputs: [{ shape: [3, 7], values: denominators }],
+    build: ([x]) => sqrt(x),
+    reference: ([x]) => x.map(Math.sqrt),
   },
   ...repeated.map(([shape, index]): OpCase => ({
     name: `multiply [${[B, T, C]}] by [${shape}]`,
