@@ -25,8 +25,8 @@ const make = (width: 1 | 4): Kernel => {
   let gradient = clip[0] * g[i];
   g[i] = ${element}();
   if (clip[2] == 0.0) { return; }
-  let now = schedule[min(step_count[0], p.steps - 1u)];
-  let lr = now.x * p.rate;
+  let lr = schedule[min(step_count[0], p.steps - 1u)].x * p.rate;
+  let now = schedule[min(step_count[0] - u32(clip[3]), p.steps - 1u)];
   let mean = p.beta1 * m[i] + p.rest1 * gradient;
   let square = p.beta2 * v[i] + p.rest2 * gradient * gradient;
   m[i] = mean;
@@ -45,8 +45,9 @@ const [single, four] = [make(1), make(4)];
  * w ← w − lr·decay·w;  w ← w − lr · (m·c1) / (√(v·c2) + ε)
  *
  * schedule: [steps] vec4 of (lr, c1 = 1/(1−β1^t), c2 = 1/(1−β2^t), spare), the row is step_count,
- * or the last where that is past the end. clip: [3] as `clip_coefficient` leaves it; where it says
- * that the gradient was not finite, only the gradient changes. `rest1`, `rest2` are 1−β1, 1−β2.
+ * or the last where that is past the end; that of c1 and c2 is earlier by the steps that were
+ * skipped. clip: [4] as `clip_coefficient` leaves it; where it says that the gradient was not finite,
+ * only the gradient changes. `rest1`, `rest2` are 1−β1, 1−β2.
  *
  * Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019, Algorithm 2.
  */

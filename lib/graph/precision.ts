@@ -28,12 +28,18 @@ export type StoragePolicy = (
 /** Every value in four bytes. */
 export const fullPrecision: StoragePolicy = () => new Set();
 
-/** Operations on values one by one, or on their places: what joins a sum behind them, joins it. */
-const POINTWISE = new Set([
-  ...["scale", "multiply", "dropout", "rope", "broadcast", "concat", "slice", "pad"],
-  ...["select_token", "select_token_grad"],
-  ...["relu", "gelu", "gelu_tanh", "silu", "tanh"].flatMap((name) => [name, `${name}_grad`]),
-]);
+/** Values as they are, moved, or changed one by one: what joins a sum behind that, joins it. */
+const FIRST = [0];
+const PASSING: Readonly<Record<string, readonly number[]>> = {
+  ...{ scale: FIRST, multiply: FIRST, dropout: FIRST, rope: FIRST, broadcast: FIRST },
+  ...{ slice: FIRST, pad: FIRST, select_token: FIRST, select_token_grad: FIRST, concat: [0, 1] },
+  ...Object.fromEntries(
+    ["relu", "leaky_relu", "gelu", "gelu_tanh", "silu", "tanh", "sigmoid"].flatMap((name) => [
+      [name, FIRST],
+      [`${name}_grad`, [1]], // of the value, saved from the forward pass, and the gradient
+    ]),
+  ),
+};
 
 /** Further operations whose results may be half precision. */
 const WRITERS = new Set([
@@ -43,9 +49,8 @@ const WRITERS = new Set([
 
 /**
  * Further operations that may read half precision, and at which inputs: operands of products, the
- * gradient that a norm hands on, attention weights, and what is summed over rows. All else is read
- * in full: terms of sums (the residual stream, gradients that meet), what is normalised, attention
- * scores, logits and the loss.
+ * gradient that a norm hands on, attention weights. All else is read in full: terms of sums (the
+ * residual stream, gradients that meet), what is normalised, attention scores, logits and the loss.
  */
 const READERS: Readonly<Record<string, readonly number[]>> = {
   einsum: [0, 1],
@@ -55,44 +60,56 @@ const READERS: Readonly<Record<string, readonly number[]>> = {
   layer_norm_grad: [2],
   layer_weight_parts: [2],
   attention_softmax_grad: [0],
-  sum: [0],
 };
 
 /**
  * Half precision where accuracy allows it: frozen matrices, and what feeds or comes out of matrix
  * products. The output of a block stays f32 as it joins the residual stream, where T5's overflows
- * f16; so do norms, scores, logits, loss, everything trained, and gradients of parameters.
+ * f16; so do norms, scores, logits, loss, everything trained, and gradients of parameters. What is
+ * computed again for the backward pass is stored as the first time, and so has the same bits.
  *
  * @param trained Names of the variables that train.
  */
 export function halfPrecision(trained: ReadonlySet<string>): StoragePolicy {
   return (order, keep) => {
-    const full = new Set(keep.map(storage));
-    const half = new Set<Node>();
-    // Last to first, so that a node's readers are decided before it.
-    for (const node of [...order].reverse()) {
-      if (node.op.leaf === undefined && storage(node) === node && !full.has(node)) {
-        const { name } = node.op;
-        if (node.dtype === "f32" && (POINTWISE.has(name) || WRITERS.has(name))) half.add(node);
-      }
-      if (frozenMatrix(node, trained) && !full.has(node)) half.add(node);
-      if (node.op.view) continue;
-      const pointwise = POINTWISE.has(node.op.name) && half.has(node);
-      node.inputs.forEach((input, i) => {
-        const owner = storage(input);
-        const reads = pointwise || READERS[node.op.name]?.includes(i);
-        // A frozen table is rounded wherever it is read, but for biases of attention scores.
-        if (!reads && (owner.op.leaf === undefined || node.op.name === "relative_bias")) {
-          full.add(owner);
-        }
-      });
-    }
-    return half;
+    const full = fullPlaces(order, keep);
+    return new Set(order.filter((node) => {
+      if (full.has(original(node)) || node.dtype !== "f32") return false;
+      if (node.op.leaf !== undefined) return isFrozenMatrix(node, trained);
+      const { name } = node.op;
+      return storage(node) === node && (name in PASSING || WRITERS.has(name));
+    }));
   };
 }
 
-function frozenMatrix(node: Node, trained: ReadonlySet<string>): boolean {
-  if (node.op.leaf !== "variable" || node.dtype !== "f32") return false;
+/** What something reads in full, or through operations that hand it on; originals alone. */
+function fullPlaces(order: readonly Node[], keep: readonly Node[]): ReadonlySet<Node> {
+  const full = new Set(keep.map((node) => original(storage(node))));
+  const backwards = order.filter(({ op }) => !op.view).reverse();
+  // Again where a repeated node's reader tells something of its original's.
+  for (let before = -1; before < full.size;) {
+    before = full.size;
+    for (const node of backwards) {
+      const { name } = node.op;
+      const half = !full.has(original(node)) && name in PASSING;
+      node.inputs.forEach((input, i) => {
+        const place = storage(input);
+        const through = PASSING[name]?.includes(i) ?? true;
+        if (half || !through || READERS[name]?.includes(i)) return;
+        // A frozen matrix is rounded wherever it is read, but for biases of attention scores.
+        if (place.op.leaf === undefined || name === "relative_bias") full.add(original(place));
+      });
+    }
+  }
+  return full;
+}
+
+function original(node: Node): Node {
+  return node.original ?? node;
+}
+
+function isFrozenMatrix(node: Node, trained: ReadonlySet<string>): boolean {
+  if (node.op.leaf !== "variable") return false;
   const { name, role, shape } = variableAttributes(node);
   return role === "weight" && shape.length > 1 && !trained.has(name);
 }

@@ -26,7 +26,7 @@ export interface AdamWTensors {
   readonly schedule: Node;
   /** u32 [1]: steps so far. */
   readonly step: Node;
-  /** [3]: coefficient, norm and finite flag; see {@link clipCoefficient}. */
+  /** [4]: coefficient, norm, finite flag, steps skipped; see {@link clipCoefficient}. */
   readonly clip: Node;
 }
 

@@ -35,9 +35,9 @@ const clipOp = op<{ maxNorm: number | null }>({
   flops: ({ inputs: [_, partials] }, __, shape) => elements(shape(partials)),
   inPlace: true,
   shape: ([clip]) => clip.shape,
-  run: ({ inputs: [clip, partials] }, { maxNorm }, { shape }) => [{
-    kernel: clipCoefficientKernel,
-    bind: { partials, clip },
+  run: ({ inputs: [clip, partials, loss_scale] }, { maxNorm }, { shape }) => [{
+    kernel: clipCoefficientKernel(loss_scale !== undefined),
+    bind: { partials, clip, ...(loss_scale === undefined ? {} : { loss_scale }) },
     params: {
       count: elements(shape(partials)),
       limited: maxNorm === null ? 0 : 1,
@@ -67,9 +67,13 @@ export function gradNormPartials(partials: Node, gradient: Node, index: number):
  *
  * @param partials All partial sums.
  * @param maxNorm Largest norm; null for no limit.
- * @returns Variable `clip` [3]: the coefficient min(1, maxNorm / (norm + 1e-6)), the norm, and 1;
- *   where the sum of squares is not finite: 0, the norm, 0, and `adamw` leaves parameters alone.
+ * @param lossScale Variable `loss_scale` where it is in the gradients: the norm is that without it,
+ *   and the coefficient takes it out.
+ * @returns Variable `clip` [4]: the coefficient min(1, maxNorm / (norm + 1e-6)), the norm, 1, and the
+ *   steps skipped so far; where the sum of squares is not finite, the coefficient and the third are
+ *   0, and `adamw` leaves parameters alone.
  */
-export function clipCoefficient(partials: Node, maxNorm: number | null): Node {
-  return clipOp([variable("clip", [3], "control"), partials], { maxNorm });
+export function clipCoefficient(partials: Node, maxNorm: number | null, lossScale?: Node): Node {
+  const inputs = [variable("clip", [4], "control"), partials, lossScale];
+  return clipOp(inputs.filter((node) => node !== undefined), { maxNorm });
 }

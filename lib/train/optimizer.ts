@@ -10,6 +10,7 @@ import type { Node } from "../graph/node.ts";
 import { adamw } from "../ops/adamw.ts";
 import { advance } from "../ops/advance.ts";
 import { clipCoefficient, gradNormPartials, partialsVariable } from "../ops/grad_norm.ts";
+import { lossScaleVariable, type LossScaling, updateLossScale } from "../ops/loss_scale.ts";
 import { type ScheduleTable, scheduleTable } from "./schedule.ts";
 
 /** What {@linkcode buildUpdate} needs. */
@@ -28,6 +29,8 @@ export interface UpdateOptions extends ScheduleTable {
   readonly rate?: (parameter: Node) => number;
   /** Losses that are kept on the device, at least 2 (see `record`); 256 unless given. */
   readonly capacity?: number;
+  /** How the loss is scaled for the backward pass; null or absent where it is not. */
+  readonly lossScaling?: LossScaling | null;
 }
 
 /** The update program's nodes. */
@@ -40,8 +43,10 @@ export interface Update {
   readonly step: Node;
   /** Variable `losses` [capacity]; backward programs `record` into it. */
   readonly losses: Node;
-  /** Variable `clip` [3]: coefficient, global norm before clipping, 1 where that was finite. */
+  /** Variable `clip` [4]; see `clipCoefficient`. */
   readonly clip: Node;
+  /** Variable `loss_scale` [3], see `updateLossScale`; null where the loss is not scaled. */
+  readonly lossScale: Node | null;
   /** Values to upload before the first step, by name; all other variables start at zero. */
   readonly initial: ReadonlyMap<string, Values>;
 }
@@ -49,12 +54,15 @@ export interface Update {
 /**
  * Builds the update program of a run, with all variables that it needs.
  *
- * A step whose gradients are not finite leaves parameters and moments as they are and counts.
+ * A step whose gradients are not finite leaves parameters and moments as they are and counts: the
+ * learning rate's schedule moves on. Where the loss is scaled, so that such steps are expected, the
+ * corrections of Adam's moments do not, as they count updates (both as in PyTorch).
  *
  * @throws RangeError where there is nothing to train, no step, or a name occurs twice.
  */
 export function buildUpdate(options: UpdateOptions): Update {
   const { parameters, steps, clipNorm, decay, vectors, rate, capacity = 256 } = options;
+  const { lossScaling = null } = options;
   const names = parameters.map((parameter) => variableAttributes(parameter).name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (parameters.length === 0 || steps < 1 || twice !== undefined) {
@@ -77,7 +85,8 @@ export function buildUpdate(options: UpdateOptions): Update {
   parameters.forEach((parameter, i) => {
     partials = gradNormPartials(partials, gradients.get(parameter)!, i);
   });
-  const clip = clipCoefficient(partials, clipNorm);
+  const lossScale = lossScaling === null ? null : lossScaleVariable();
+  const clip = clipCoefficient(partials, clipNorm, lossScale ?? undefined);
   const updated = parameters.map((parameter) => {
     const matrix = parameter.shape.length > 1 && !vectors?.has(parameter);
     return adamw({
@@ -96,14 +105,22 @@ export function buildUpdate(options: UpdateOptions): Update {
     });
   });
   return {
-    roots: [...updated, advance(step)],
+    roots: [
+      ...updated,
+      advance(step),
+      ...(lossScale === null ? [] : [updateLossScale(lossScale, clip, lossScaling!)]),
+    ],
     gradients,
     step,
     losses,
     clip,
+    lossScale,
     initial: new Map<string, Values>([
       ["step", new Uint32Array(1)],
       ["schedule", scheduleTable(options)],
+      ...(lossScaling === null
+        ? []
+        : [["loss_scale", Float32Array.of(lossScaling.initial, 0, 0)] as const]),
     ]),
   };
 }

@@ -19,7 +19,7 @@ function nodes() {
     second: variable("v", shape, "optimizer"),
     schedule: variable("schedule", [2, 4], "control"),
     step: variable("step", [1], "control", "u32"),
-    clip: variable("clip", [3], "control"),
+    clip: variable("clip", [4], "control"),
   };
 }
 
@@ -47,7 +47,7 @@ for (const maxBinding of [undefined, 4096]) {
         [w, g, m, second].forEach((x, i) => session.upload(NAMES[i], Float32Array.from(x)));
         session.upload("schedule", Float32Array.from(SCHEDULE));
         session.upload("step", Uint32Array.of(step));
-        session.upload("clip", Float32Array.of(coefficient, 7, finite));
+        session.upload("clip", Float32Array.of(coefficient, 7, finite, 0));
       };
       // Step 1 has the second row; step 9 is past the end and takes the last, the same.
       for (const step of [1, 9]) {

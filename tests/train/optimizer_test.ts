@@ -7,6 +7,7 @@ import { differentiate } from "../../lib/graph/differentiate.ts";
 import { input, variable } from "../../lib/graph/leaves.ts";
 import { symbol } from "../../lib/graph/shape.ts";
 import { accumulateGradient } from "../../lib/ops/accumulate_gradient.ts";
+import { slice } from "../../lib/ops/concat.ts";
 import { crossEntropy } from "../../lib/ops/cross_entropy.ts";
 import { add, multiply } from "../../lib/ops/elementwise.ts";
 import { einsum } from "../../lib/ops/einsum.ts";
@@ -42,15 +43,22 @@ const SETTINGS: Settings = {
 };
 
 interface Result {
+  readonly scale?: Float32Array;
+  readonly clip?: Float32Array;
   readonly losses: Float64Array;
   readonly values: readonly Float64Array[];
 }
 
-/** Loss, gradients and AdamW in f64, from formulas. */
-function reference(settings: Settings, start: readonly Float64Array[]): Result {
+/** Loss, gradients and AdamW in f64, from formulas; some steps are skipped, and corrected for. */
+function reference(
+  settings: Settings,
+  start: readonly Float64Array[],
+  skips: (step: number) => boolean = () => false,
+): Result {
   const values = start.map((x) => x.slice());
   const [means, squares] = [0, 1].map(() => start.map((x) => new Float64Array(x.length)));
   const losses = new Float64Array(STEPS);
+  let updates = 0;
   for (let step = 0; step < STEPS; step++) {
     const [table, weight, bias] = values;
     const gradients = values.map((x) => new Float64Array(x.length));
@@ -77,6 +85,8 @@ function reference(settings: Settings, start: readonly Float64Array[]): Result {
         }
       });
     });
+    if (skips(step)) continue;
+    updates++;
     const norm = Math.sqrt(gradients.flatMap((g) => [...g]).reduce((a, g) => a + g * g, 0));
     const { clipNorm, warmupSteps, schedule, beta1, beta2 } = settings;
     const clip = clipNorm === null ? 1 : Math.min(1, clipNorm / (norm + 1e-6));
@@ -95,7 +105,7 @@ function reference(settings: Settings, start: readonly Float64Array[]): Result {
         const m = means[i][e] = beta1 * means[i][e] + (1 - beta1) * g;
         const v = squares[i][e] = beta2 * squares[i][e] + (1 - beta2) * g * g;
         if (decays) x[e] -= lr * settings.weightDecay * x[e];
-        const [mHat, vHat] = [m / (1 - beta1 ** (step + 1)), v / (1 - beta2 ** (step + 1))];
+        const [mHat, vHat] = [m / (1 - beta1 ** updates), v / (1 - beta2 ** updates)];
         x[e] -= lr * mHat / (Math.sqrt(vHat) + settings.epsilon);
       });
     });
@@ -126,7 +136,10 @@ async function train(
   const nll = crossEntropy(logits, input("labels", [B], "i32"));
   const share = input("share", [1], "f32");
   const loss = sum(multiply(nll, share), 0, 1);
-  const parts = differentiate(loss, input("one", [1], "f32"), parameters, add);
+  const seed = update.lossScale === null
+    ? input("one", [1], "f32")
+    : slice(update.lossScale, 0, 0, 1);
+  const parts = differentiate(loss, seed, parameters, add);
   const roots = parameters.flatMap((node) =>
     parts.get(node)!.map((part) => accumulateGradient(update.gradients.get(node)!, part))
   );
@@ -153,8 +166,11 @@ async function train(
         session.run(last ? [backward, step] : [backward]);
       }
     }
-    const found = await session.readVariables([...NAMES, "losses"]);
+    const control = update.lossScale === null ? [] : ["loss_scale", "clip"];
+    const found = await session.readVariables([...NAMES, "losses", ...control]);
     return {
+      scale: found.get("loss_scale"),
+      clip: found.get("clip"),
       losses: Float64Array.from(found.get("losses")!).subarray(0, STEPS),
       values: NAMES.map((name) => Float64Array.from(found.get(name)!)),
     };
@@ -205,6 +221,28 @@ gpuTest("a step that is not finite changes no parameter, and spoils no later one
   const some = await train(gpu, SETTINGS, start, EXAMPLES, (step) => step === 1);
   assert(!Number.isFinite(some.losses[1]) && Number.isFinite(some.losses[4]), `${some.losses}`);
   assert(some.losses[4] < some.losses[0], `${some.losses}`);
+});
+
+gpuTest("a scaled loss takes the same steps", async (gpu) => {
+  const start = randomStart();
+  const settings = { ...SETTINGS, clipNorm: 0.05 };
+  const plain = await train(gpu, settings, start, EXAMPLES);
+  // It grows twice on the way.
+  const lossScaling = { initial: 1024, growth: 2, backoff: 0.5, interval: 2 };
+  const scaled = await train(gpu, { ...settings, lossScaling }, start, EXAMPLES / 2);
+  expectSame("scaled", scaled, plain);
+  assertEquals([...scaled.scale!], [4096, 1, 0]);
+  assert(scaled.clip![1] < 10, `the norm ${scaled.clip![1]} is that of the loss as it is`);
+});
+
+gpuTest("a scale that overflows backs off, and the steps skipped do not count", async (gpu) => {
+  const start = randomStart();
+  // The gradients' squares overflow f32 under the first scale.
+  const lossScaling = { initial: 2 ** 72, growth: 2, backoff: 2 ** -20, interval: 100 };
+  const settings = { ...SETTINGS, clipNorm: 0.05, warmupSteps: 2, lossScaling };
+  const found = await train(gpu, settings, start, EXAMPLES);
+  expectSame("skipped", found, reference(settings, start, (step) => step === 0));
+  assertEquals([...found.scale!], [2 ** 52, STEPS - 1, 1]);
 });
 
 Deno.test("buildUpdate() makes variables by role and name, and refuses what it cannot train", () => {
