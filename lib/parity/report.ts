@@ -52,7 +52,8 @@ export function summaryText(outcomes: readonly Outcome[]): string {
       return [outcome.dir, "", "", "", "", `not run: ${outcome.passedOver}`];
     }
     const { family, label, rows, ok } = outcome.result;
-    const compared = rows.filter(({ problem }) => problem === undefined);
+    const compared = rows.filter(({ problem, bound }) => problem === undefined && bound !== "");
+    const partial = rows.filter(({ leftOut }) => leftOut !== undefined).length;
     const [closest] = compared.toSorted((a, b) => size(b.used) - size(a.used));
     return [
       outcome.dir,
@@ -60,7 +61,7 @@ export function summaryText(outcomes: readonly Outcome[]): string {
       label,
       `${compared.length} of ${rows.length}`,
       closest === undefined ? "" : `${Math.ceil(closest.used * 100)} % (${closest.name})`,
-      ok ? "passed" : "FAILED",
+      `${ok ? "passed" : "FAILED"}${partial === 0 ? "" : `, ${partial} without their key bias`}`,
     ];
   });
   const head = ["folder", "family", "method", "compared", "closest to its bound", "result"];
