@@ -20,6 +20,8 @@ export interface DataSource {
     /** Rows without the header. */
     readonly rows: number;
   }[];
+  /** How the validation split was split off the training file; absent where it has a file. */
+  readonly split?: { readonly ratio: number; readonly seed: number };
   /** What a reader of the results should know, one sentence each. */
   readonly notes: readonly string[];
 }
@@ -92,12 +94,13 @@ export async function loadDataset(options: DatasetOptions): Promise<Dataset> {
     validation: validation ? toExamples(validation, labels) : [],
     test: test && toExamples(test, labels),
   };
+  const ratio = validationRatio ?? 0.1;
   if (!validation) {
-    splits = { ...splits, ...splitOff(splits.train, validationRatio ?? 0.1, seed, notes) };
+    splits = { ...splits, ...splitOff(splits.train, ratio, seed, notes) };
   } else if (validationRatio !== undefined) {
     throw new RangeError(
       `Cannot split data: ${validation.table.file} is the validation split already; ` +
-        "leave out the validation ratio",
+        "leave out the ratio, or name the training file alone as data",
     );
   }
   let duplicates = countDuplicates(splits);
@@ -123,6 +126,7 @@ export async function loadDataset(options: DatasetOptions): Promise<Dataset> {
   const sources = [["train", train], ["validation", validation], ["test", test]] as const;
   const source: DataSource = {
     files: sources.flatMap(([split, read]) => read ? [{ split, ...fileOf(read.table) }] : []),
+    ...validation ? {} : { split: { ratio, seed } },
     notes,
   };
   return makeDataset(splits, labels.names, source, duplicates);

@@ -25,6 +25,8 @@ export interface Cell {
     splits: string;
     /** Whether training examples that also stand in another split were removed. */
     dedupe: boolean;
+    /** Splits measured with the trained weights, besides the validation split. */
+    evaluate: readonly ("train" | "test")[];
     /** Names of the columns read. */
     columns: { text: string; label: string };
   };

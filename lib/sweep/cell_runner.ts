@@ -6,24 +6,37 @@
 
 import { EMBEDDED_PROMPT } from "../data/corpus/embedded_vocabulary.ts";
 import type { Dataset, Example } from "../data/dataset.ts";
-import { loadDataset } from "../data/dataset.ts";
 import { sampleStratified } from "../data/stratify.ts";
 import { digestJson } from "../formats/digest.ts";
 import { writeSafetensors } from "../formats/safetensors.ts";
 import { openGpu } from "../gpu/device.ts";
 import type { Gpu } from "../gpu/device.ts";
+import type { Model } from "../models/model.ts";
 import { methods } from "../peft/index.ts";
 import { attachMethod } from "../peft/method.ts";
 import { numericsFingerprint } from "../train/fingerprint.ts";
-import { classificationMetrics } from "../train/metrics.ts";
+import { classWeights } from "../train/class_weights.ts";
+import { EpochWatch } from "../train/epoch_watch.ts";
+import type { Execution } from "../train/execution.ts";
+import type { WeightValues } from "../train/initialize.ts";
+import { largest, softmax, splitMetrics } from "../train/metrics.ts";
 import { type Encoded, type LabelWords, makeTask } from "../train/task.ts";
-import { type EpochOutcome, train } from "../train/trainer.ts";
+import { type EpochOutcome, type Scores, train } from "../train/trainer.ts";
 import { type Base, EMBEDDED, openBase } from "./base.ts";
 import type { Cell } from "./cell.ts";
 import type { ResolvedExperiment } from "./experiment.ts";
 import { type CellContext, expandGrid } from "./grid.ts";
 import { resolveLabelWords } from "./label_words.ts";
-import type { CellResult, EpochMetrics, PreparedSweep, RunHooks } from "./run_cell.ts";
+import { plannedBytes } from "./planned_bytes.ts";
+import type {
+  CellResult,
+  EpochMetrics,
+  HeadOrigin,
+  Prediction,
+  PreparedSweep,
+  RunHooks,
+} from "./run_cell.ts";
+import { dataNotes, describeData, openData } from "./sweep_data.ts";
 
 /** What T5 was taught to expect before a sentence of SST-2 (Raffel et al., 2020, appendix D). */
 const T5_PREFIX = "sst2 sentence: ";
@@ -43,18 +56,7 @@ export async function prepareSweep(experiment: ResolvedExperiment): Promise<Prep
   const context: CellContext = {
     base: { name: base.name, digest: base.digest },
     tokenizer: { digest: base.tokenizerDigest },
-    data: {
-      name: experiment.data.replace(/\/+$/, "").split("/").pop()!,
-      digest: data.digest,
-      trainSize: experiment.trainSize,
-      splits: data.source.files.map(({ split, name }) => `${split}: ${name}`).join(", ") ||
-        EMBEDDED,
-      dedupe: experiment.dedupe,
-      columns: {
-        text: experiment.textColumn ?? "default",
-        label: experiment.labelColumn ?? "default",
-      },
-    },
+    data: describeData(experiment, data),
     task: {
       prefix: experiment.prefix ?? (textToText ? usualPrefix(experiment.base) : ""),
       labelWords: words,
@@ -62,6 +64,8 @@ export async function prepareSweep(experiment: ResolvedExperiment): Promise<Prep
     },
   };
   const cells = expandGrid(experiment, context);
+  // Weights for classes that the data lacks are refused here, before anything runs.
+  for (const { settings } of cells) classWeights(settings.classWeights, labels, []);
   const labelWords = textToText
     ? { words, ids: words.map((word) => base.tokenizer.encodeBare(word)) }
     : null;
@@ -70,9 +74,12 @@ export async function prepareSweep(experiment: ResolvedExperiment): Promise<Prep
   const gpu = await openGpu();
   const { probe } = await numericsFingerprint(gpu);
   const encoder = new Encoder(base, context.task.prefix);
+  const { recompute, memory } = experiment;
+  const execution: Execution = { recompute, memory };
   return {
     cells,
-    runCell: (cell, hooks) => runCell({ gpu, base, data, encoder, labelWords }, cell, hooks),
+    runCell: (cell, hooks) =>
+      runCell({ gpu, base, data, encoder, labelWords, execution }, cell, hooks),
     adapter: {
       name: gpu.adapter.description,
       limitsDigest: digestJson(gpu.adapter.limits).slice(0, 16),
@@ -88,8 +95,7 @@ export async function prepareSweep(experiment: ResolvedExperiment): Promise<Prep
         )
           .join(", ")
       }`,
-      ...data.source.notes,
-      ...duplicateNotes(data),
+      ...dataNotes(data),
     ],
     close: () => gpu.destroy(),
   };
@@ -97,35 +103,6 @@ export async function prepareSweep(experiment: ResolvedExperiment): Promise<Prep
 
 function usualPrefix(base: string): string {
   return base === EMBEDDED ? EMBEDDED_PROMPT : T5_PREFIX;
-}
-
-async function openData(experiment: ResolvedExperiment): Promise<Dataset> {
-  if (experiment.data === EMBEDDED) {
-    const { embeddedDataset } = await import("../data/embedded/dataset.ts");
-    return embeddedDataset();
-  }
-  return await loadDataset({
-    dir: experiment.data,
-    textColumn: experiment.textColumn ?? undefined,
-    labelColumn: experiment.labelColumn ?? undefined,
-    dedupe: experiment.dedupe,
-  });
-}
-
-function duplicateNotes(
-  { duplicates: { within, across, conflicting, removed } }: Dataset,
-): string[] {
-  const leaking = across.trainValidation + across.trainTest;
-  if (within.train + within.validation + leaking + conflicting === 0) return [];
-  return [
-    `Duplicates: ${within.train} within training, ${within.validation} within validation, ` +
-    `${leaking} training rows that stand in validation or test, ${conflicting} texts under two labels` +
-    (removed.repeated + removed.leaking > 0
-      ? `; removed ${removed.repeated + removed.leaking}`
-      : leaking > 0
-      ? "; --dedupe removes those that leak"
-      : ""),
-  ];
 }
 
 /** Token ids of examples, each text encoded once. */
@@ -156,11 +133,12 @@ interface Shared {
   readonly data: Dataset;
   readonly encoder: Encoder;
   readonly labelWords: LabelWords | null;
+  readonly execution: Execution;
 }
 
 async function runCell(shared: Shared, cell: Cell, hooks: RunHooks): Promise<CellResult> {
   const started = performance.now();
-  const { gpu, base, data, encoder, labelWords } = shared;
+  const { gpu, base, data, encoder, labelWords, execution } = shared;
   const { settings, seed } = cell;
   const classes = data.labels.length;
   const method = methods[cell.method.name];
@@ -174,25 +152,41 @@ async function runCell(shared: Shared, cell: Cell, hooks: RunHooks): Promise<Cel
     ? data.train
     : sampleStratified(data.train, cell.data.trainSize, seed);
   const labels = data.validation.map(({ label }) => label);
+  const further: Readonly<Record<string, readonly Example[]>> = Object.fromEntries(
+    cell.data.evaluate.map((name) => [name, name === "train" ? sample : data.test!]),
+  );
+  const weights = await base.weights(classes, method.needsHead);
+  const watch = new EpochWatch<EpochMetrics>(settings);
   const epochs: EpochMetrics[] = [];
-  let scores: EpochOutcome["scores"] = [];
+  let kept = null as { metrics: EpochMetrics; scores: Scores } | null;
   const outcome = await train({
     gpu,
     model,
     attached,
-    task: makeTask(model, base.tokenizer.padId, model.textToText ? labelWords : null),
+    task: makeTask(
+      model,
+      base.tokenizer.padId,
+      model.textToText ? labelWords : null,
+      classWeights(settings.classWeights, data.labels, sample),
+    ),
     settings,
     seed,
-    weights: await base.weights(classes, method.needsHead),
+    weights,
     train: encoder.encode(sample, maxLength),
     validation: encoder.encode(data.validation, maxLength),
+    splits: Object.fromEntries(
+      Object.entries(further).map(([name, own]) => [name, encoder.encode(own, maxLength)]),
+    ),
+    execution,
     signal: hooks.signal,
     onSync: (progress) => hooks.onStep({ ...progress, epochs: settings.epochs }),
     onEpoch: (epoch) => {
-      scores = epoch.scores;
       const metrics = epochMetrics(epoch, labels, classes);
+      const decision = watch.next(metrics);
+      if (settings.keep === "last" || decision.keep) kept = { metrics, scores: epoch.scores };
       epochs.push(metrics);
       hooks.onEpoch(metrics);
+      return decision;
     },
   });
   if (outcome.trained.size > 0) {
@@ -206,31 +200,45 @@ async function runCell(shared: Shared, cell: Cell, hooks: RunHooks): Promise<Cel
     );
   }
   const { memory, steps, trainSeconds } = outcome;
-  const trainableBytes = attached.counts.trainable * 4;
+  const { metrics, scores } = kept!;
   return {
     epochs,
     best: epochs.reduce((best, one) => one.accuracy > best.accuracy ? one : best),
     last: epochs[epochs.length - 1],
+    kept: metrics,
+    stoppedEarly: outcome.epochs < settings.epochs,
+    head: headOrigin(model, weights),
     parameters: attached.counts,
-    planned: {
-      peakBytes: memory.total,
-      weights: memory.byRole.weight + memory.byRole.trainable - trainableBytes,
-      trainable: trainableBytes,
-      optimizer: memory.byRole.gradient + memory.byRole.optimizer,
-      activations: memory.activations,
-    },
-    predictions: scores.map((own, i) => ({
-      id: data.validation[i].id,
-      label: labels[i],
-      prediction: largest(own),
-      scores: softmax(own),
-    })),
+    planned: plannedBytes(memory, attached.counts),
+    predictions: predictions(data.validation, scores),
+    splits: Object.fromEntries(
+      Object.entries(further).map(([name, own]) => {
+        const scores = outcome.splits[name];
+        const metrics = splitMetrics(own.map(({ label }) => label), scores, classes);
+        return [name, { metrics, predictions: predictions(own, scores) }];
+      }),
+    ),
     times: {
       msPerStep: steps === 0 ? null : trainSeconds * 1000 / steps,
-      examplesPerSecond: steps === 0 ? null : sample.length * settings.epochs / trainSeconds,
+      examplesPerSecond: steps === 0 ? null : sample.length * outcome.epochs / trainSeconds,
       seconds: (performance.now() - started) / 1000,
     },
   };
+}
+
+/** Where what tells the classes apart comes from. */
+function headOrigin({ head, textToText }: Model, weights: WeightValues): HeadOrigin {
+  if (textToText !== undefined) return "label_words";
+  return head.every((name) => weights.has(name)) ? "checkpoint" : "seeded";
+}
+
+function predictions(examples: readonly Example[], scores: Scores): Prediction[] {
+  return scores.map((own, i) => ({
+    id: examples[i].id,
+    label: examples[i].label,
+    prediction: largest(own),
+    scores: softmax(own),
+  }));
 }
 
 function epochMetrics(
@@ -238,31 +246,12 @@ function epochMetrics(
   labels: readonly number[],
   classes: number,
 ): EpochMetrics {
-  const { accuracy, precision, recall, f1 } = classificationMetrics(
-    labels,
-    scores.map(largest),
-    classes,
-  );
+  const { examples: _, loss, ...metrics } = splitMetrics(labels, scores, classes);
   const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
   return {
     epoch,
     trainLoss: losses.length === 0 ? null : mean(losses),
-    evalLoss: mean(scores.map((own, i) => -Math.log(softmax(own)[labels[i]]))),
-    accuracy,
-    precision,
-    recall,
-    f1,
+    evalLoss: loss,
+    ...metrics,
   };
-}
-
-/** Index of the largest score, the first of equals. */
-function largest(scores: readonly number[]): number {
-  return scores.reduce((best, score, i) => score > scores[best] ? i : best, 0);
-}
-
-function softmax(scores: readonly number[]): number[] {
-  const most = Math.max(...scores);
-  const powers = scores.map((score) => Math.exp(score - most));
-  const total = powers.reduce((a, b) => a + b, 0);
-  return powers.map((power) => power / total);
 }

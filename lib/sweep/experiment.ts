@@ -1,3 +1,4 @@
+import { defaultExecution, type Execution } from "../train/execution.ts";
 import { checkTrainSetting, type TrainSettings } from "../train/settings.ts";
 import {
   methodInfo,
@@ -8,7 +9,7 @@ import {
 } from "./method_spec.ts";
 
 /** A whole comparison: what is trained on what, by which methods, with which settings and seeds. */
-export interface Experiment {
+export interface Experiment extends Execution {
   /** Folder of the base model, or `embedded` for the one that comes with the project. */
   base: string;
   /** Folder or file of the data, or `embedded`. */
@@ -23,6 +24,12 @@ export interface Experiment {
   settings: Partial<TrainSettings>;
   /** Training examples, drawn stratified by the seed; null takes all. */
   trainSize: number | null;
+  /** Share of a single training file that becomes the validation split; null: see loadDataset. */
+  split: number | null;
+  /** Decides which examples that share is, each class in proportion. */
+  splitSeed: number;
+  /** Splits to measure; null takes validation and, where it has labels, test. */
+  evaluate: readonly string[] | null;
   /** Whether training examples that also stand in another split are removed. */
   dedupe: boolean;
   /** Name of the column with the text; null lets the data's form decide. */
@@ -69,6 +76,17 @@ const rules: Record<keyof Experiment, { check: (value: unknown) => boolean; rule
     check: (value) => value === null || (Number.isSafeInteger(value) && (value as number) > 0),
     rule: "a whole number of at least 1",
   },
+  split: {
+    check: (value) => value === null || (typeof value === "number" && value > 0 && value < 1),
+    rule: "a number between 0 and 1",
+  },
+  splitSeed: { check: seed, rule: "a whole number from 0 to 4294967295" },
+  evaluate: {
+    check: (value) =>
+      value === null || (Array.isArray(value) && value.length > 0 && distinct(value) &&
+        value.every((name) => ["train", "validation", "test"].includes(name))),
+    rule: "different ones of train, validation and test",
+  },
   dedupe: { check: (value) => typeof value === "boolean", rule: "true or false" },
   textColumn: { check: textOrNull, rule: "a column's name" },
   labelColumn: { check: textOrNull, rule: "a column's name" },
@@ -82,6 +100,14 @@ const rules: Record<keyof Experiment, { check: (value: unknown) => boolean; rule
     rule: "different words, one for each of at least two labels",
   },
   prefix: { check: (value) => value === null || typeof value === "string", rule: "a text" },
+  recompute: {
+    check: (value) => ["auto", "always", "never"].includes(value as string),
+    rule: "auto, always or never",
+  },
+  memory: {
+    check: (value) => value === null || (Number.isSafeInteger(value) && (value as number) > 0),
+    rule: "a whole number of bytes of at least 1",
+  },
   out: { check: text, rule: "a folder" },
 };
 
@@ -115,11 +141,15 @@ export function sweep(
     seeds: [0],
     settings: {},
     trainSize: null,
+    split: null,
+    splitSeed: 0,
+    evaluate: null,
     dedupe: false,
     textColumn: null,
     labelColumn: null,
     labelWords: null,
     prefix: null,
+    ...defaultExecution,
     out: "runs",
     ...partial,
   };

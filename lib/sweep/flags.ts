@@ -1,4 +1,5 @@
 import { parseArgs } from "@std/cli/parse-args";
+import { parseBytes } from "../train/execution.ts";
 import { ioReason } from "../formats/io_error.ts";
 import { isJsonObject, parseStrictJson } from "../formats/strict_json.ts";
 import type { TrainSettings } from "../train/settings.ts";
@@ -10,12 +11,16 @@ import {
   sweep,
 } from "./experiment.ts";
 import type { MethodRegistry } from "./method_spec.ts";
+import { isReference } from "./references.ts";
 import { parseSetting, settingFlags, splitValues, textValue } from "./setting_text.ts";
 
-/** What `--help` prints. */
-export const usage = `Trains a base model by several methods and prints the comparison table.
-
-  deno task sweep [options]        without options: the embedded base and data, nine cells
+/**
+ * What `--help` prints.
+ *
+ * @param about What the command does, and how it is called.
+ */
+export function usage(about: string): string {
+  return `${about}
 
   --base DIR            base model: config.json, model.safetensors, tokenizer.json
   --data DIR            data: GLUE-form TSV, or CSV/TSV with named columns
@@ -23,11 +28,18 @@ export const usage = `Trains a base model by several methods and prints the comp
                         options after a colon, separated by semicolons; several values by commas
   --seeds 0,1,2         one run of every cell for each seed
   --train-size N        training examples, drawn stratified by the seed
+  --split 0.2           share of a single training file that becomes validation, stratified
+  --split-seed N        decides which examples these are (0)
+  --eval test,train     splits measured at the end besides validation (test, where it has labels)
   --dedupe              remove training examples that also stand in another split
   --text-column NAME    --label-column NAME
   --label-words ...     "0=negative,1=positive", or words in class order
   --prefix TEXT         put before every text, for instance "sst2 sentence: "
   --out DIR             folder of runs and tables (runs)
+  --memory BYTES        budget for a run's memory on the device, for instance 2GB (no limit)
+  --recompute auto|always|never   keep the borders of blocks alone for the backward pass and compute
+                        the rest again; auto where a plan would not fit otherwise
+  --dry-run             print cells, parameters, planned bytes and operations, and run nothing
   --experiment FILE     a JSON file with the same values; options given besides it go first
 
 Settings for every method; several values, separated by commas, make a grid:
@@ -42,6 +54,7 @@ Settings for every method; several values, separated by commas, make a grid:
   --keep last|best              the epoch whose weights and predictions are kept
 
 With another base, data or file than the default experiment's, its settings do not apply.`;
+}
 
 const textFlags = {
   base: "base",
@@ -50,6 +63,7 @@ const textFlags = {
   "text-column": "textColumn",
   "label-column": "labelColumn",
   prefix: "prefix",
+  recompute: "recompute",
   out: "out",
 } as const satisfies Record<string, keyof Experiment>;
 
@@ -72,7 +86,11 @@ export async function experimentFromArgs(
     ...Object.keys(textFlags),
     ...Object.keys(settingFlags),
     "seeds",
+    "memory",
     "train-size",
+    "split",
+    "split-seed",
+    "eval",
     "label-words",
     "experiment",
   ];
@@ -107,6 +125,10 @@ export async function experimentFromArgs(
     if (flag in textFlags) put(textFlags[flag as keyof typeof textFlags], value, flag);
     else if (flag === "seeds") put("seeds", value.split(",").map(textValue), flag);
     else if (flag === "train-size") put("trainSize", textValue(value), flag);
+    else if (flag === "memory") put("memory", parseBytes(value), flag);
+    else if (flag === "split") put("split", textValue(value), flag);
+    else if (flag === "split-seed") put("splitSeed", textValue(value), flag);
+    else if (flag === "eval") put("evaluate", value.split(","), flag);
     else if (flag === "label-words") put("labelWords", parseLabelWords(value), flag);
     else if (flag in settingFlags) {
       const key = settingFlags[flag];
@@ -136,8 +158,10 @@ export async function experimentFromArgs(
 
 /** What the default experiment was tuned for holds for its own base and data alone. */
 function startFrom(defaults: Experiment, given: Partial<Experiment>): Experiment {
-  const same = (given.base ?? defaults.base) === defaults.base &&
-    (given.data ?? defaults.data) === defaults.data;
+  // A folder stands for the published base or data that the experiment names.
+  const same = (["base", "data"] as const).every((key) =>
+    given[key] === undefined || given[key] === defaults[key] || isReference(defaults[key])
+  );
   if (same) return defaults;
   const methods = typeof defaults.methods === "string"
     ? defaults.methods

@@ -1,24 +1,17 @@
+import type { ClassificationMetrics, SplitMetrics } from "../train/metrics.ts";
 import type { Cell } from "./cell.ts";
 
 /** What one pass over the training examples led to, measured on the validation split. */
-export interface EpochMetrics {
+export interface EpochMetrics extends ClassificationMetrics {
   /** Counted from 1; 0 is the state before any training. */
   epoch: number;
   /** Mean loss of the epoch's training steps; null where nothing was trained. */
   trainLoss: number | null;
   /** Mean loss over the validation examples. */
   evalLoss: number;
-  /** Share from 0 to 1, like the three below. */
-  accuracy: number;
-  /** Of class 1, or the mean over more than two classes. */
-  precision: number;
-  /** As precision. */
-  recall: number;
-  /** As precision. */
-  f1: number;
 }
 
-/** One validation example after the last epoch. */
+/** One example, scored with the weights that are kept. */
 export interface Prediction {
   /** The example's name or row number in its split. */
   id: string | number;
@@ -30,6 +23,17 @@ export interface Prediction {
   scores: readonly number[];
 }
 
+/** What a split came to. */
+export interface SplitOutcome {
+  /** Over all its examples. */
+  metrics: SplitMetrics;
+  /** One for each example, in order. */
+  predictions: readonly Prediction[];
+}
+
+/** Label words of a text-to-text model; or a head drawn by the seed, or the checkpoint's own. */
+export type HeadOrigin = "label_words" | "seeded" | "checkpoint";
+
 /** What a finished cell hands back. */
 export interface CellResult {
   /** At least one entry; a method that trains nothing has one, for epoch 0. */
@@ -38,6 +42,14 @@ export interface CellResult {
   best: EpochMetrics;
   /** The last epoch. */
   last: EpochMetrics;
+  /** The epoch whose weights, predictions and further splits these are. */
+  kept: EpochMetrics;
+  /** Whether the cell's patience ended the training before its last epoch. */
+  stoppedEarly: boolean;
+  /** What tells the classes apart, and where it came from. */
+  head: HeadOrigin;
+  /** Splits besides validation, measured once with the weights that are kept, by name. */
+  splits: Readonly<Record<string, SplitOutcome>>;
   /** Numbers of parameters, those of base and method together. */
   parameters: { total: number; trainable: number };
   /** Bytes on the device, as planned before the run. */

@@ -1,6 +1,7 @@
 import { stringify } from "@std/csv/stringify";
 import { createFileExclusive, writeFileAtomic } from "../formats/atomic.ts";
 import { ioReason } from "../formats/io_error.ts";
+import type { SplitMetrics } from "../train/metrics.ts";
 import type { Cell } from "./cell.ts";
 import type { Environment } from "./environment.ts";
 import type { CellResult, EpochMetrics } from "./run_cell.ts";
@@ -18,9 +19,15 @@ export interface RunDescription {
 }
 
 /** What stands in `result.json`: a run is done when, and only when, that file is there. */
-export interface RunResult extends Pick<CellResult, "best" | "last" | "parameters" | "planned"> {
+export interface RunResult extends
+  Pick<
+    CellResult,
+    "best" | "last" | "kept" | "stoppedEarly" | "head" | "parameters" | "planned"
+  > {
   /** The cell's id. */
   id: string;
+  /** Metrics of every split that was measured with the weights that are kept, by name. */
+  splits: Readonly<Record<string, SplitMetrics>>;
   /** Validation examples that the metrics were computed on. */
   examples: number;
 }
@@ -86,15 +93,28 @@ export async function publishRun(
   { id, cell }: RunDescription,
   result: CellResult,
 ): Promise<void> {
-  const { best, last, parameters, planned, times, predictions } = result;
+  const { best, last, kept, parameters, planned, times, predictions } = result;
+  const { epoch: _, trainLoss: __, evalLoss: loss, ...metrics } = kept;
+  const further = Object.entries(result.splits);
   await writeMetrics(folder, result.epochs);
   await writeFileAtomic(`${folder}/predictions.csv`, predictionsCsv(cell, predictions));
+  for (const [name, split] of further) {
+    const path = `${folder}/predictions_${name}.csv`;
+    await writeFileAtomic(path, predictionsCsv(cell, split.predictions));
+  }
   await writeFileAtomic(`${folder}/times.json`, json(times));
   const published: RunResult = {
     id,
     examples: predictions.length,
     best,
     last,
+    kept,
+    stoppedEarly: result.stoppedEarly,
+    head: result.head,
+    splits: {
+      validation: { examples: predictions.length, loss, ...metrics },
+      ...Object.fromEntries(further.map(([name, split]) => [name, split.metrics])),
+    },
     parameters,
     planned,
   };

@@ -135,10 +135,10 @@ async function runOne(
 }
 
 /** A run that diverged has no result that a table could show. */
-function checkResult({ epochs, predictions }: CellResult, { task }: Cell): void {
+function checkResult({ epochs, predictions, splits }: CellResult, { task }: Cell): void {
   for (const epoch of epochs) {
     for (const [name, value] of Object.entries(epoch)) {
-      if (value !== null && !Number.isFinite(value)) {
+      if (typeof value === "number" && !Number.isFinite(value)) {
         throw new RangeError(
           `Cannot accept the run: ${name} of epoch ${epoch.epoch} is ${value}; ` +
             `lower the learning rate, or clip the gradients`,
@@ -148,7 +148,8 @@ function checkResult({ epochs, predictions }: CellResult, { task }: Cell): void 
   }
   const classes = task.labels.length;
   const isClass = (index: number): boolean => index in task.labels;
-  const wrong = predictions.find(({ label, prediction, scores }) =>
+  const all = [predictions, ...Object.values(splits).map((split) => split.predictions)].flat();
+  const wrong = all.find(({ label, prediction, scores }) =>
     !isClass(label) || !isClass(prediction) || scores.length !== classes
   );
   if (epochs.length === 0 || wrong !== undefined) {

@@ -2,6 +2,8 @@ import { writeFileAtomic } from "../formats/atomic.ts";
 import { digestJson } from "../formats/digest.ts";
 import type { Cell } from "./cell.ts";
 import { settingFlags, settingText } from "./setting_text.ts";
+import type { HeadOrigin } from "./run_cell.ts";
+import type { FindPublished, PublishedRow } from "./published.ts";
 import { readRun, type Run } from "./run_folder.ts";
 import { tableCsv, tableMarkdown, tableText } from "./table_format.ts";
 
@@ -13,22 +15,40 @@ export interface Quantity {
   sd: number | null;
 }
 
+/** A run beside the published row of its method, where there is one. */
+export interface PublishedRun extends Run {
+  readonly published?: PublishedRow | null;
+}
+
 /** The quantities of a table, in its order of columns. */
 export const quantities = {
   maxAccuracy: ({ result }: Run) => result?.best.accuracy,
   lastAccuracy: ({ result }: Run) => result?.last.accuracy,
-  precision: ({ result }: Run) => result?.last.precision,
-  recall: ({ result }: Run) => result?.last.recall,
-  f1: ({ result }: Run) => result?.last.f1,
+  published: ({ published }: PublishedRun) => published && published.accuracy / 100,
+  precision: ({ result }: Run) => result?.kept.precision,
+  recall: ({ result }: Run) => result?.kept.recall,
+  f1: ({ result }: Run) => result?.kept.f1,
+  macroF1: ({ result }: Run) => result?.kept.macro.f1,
+  weightedF1: ({ result }: Run) => result?.kept.weighted.f1,
+  loss: ({ result }: Run) => result?.kept.evalLoss,
+  testAccuracy: ({ result }: Run) => result?.splits.test?.accuracy,
+  testPrecision: ({ result }: Run) => result?.splits.test?.precision,
+  testRecall: ({ result }: Run) => result?.splits.test?.recall,
+  testF1: ({ result }: Run) => result?.splits.test?.f1,
+  testLoss: ({ result }: Run) => result?.splits.test?.loss,
+  trainAccuracy: ({ result }: Run) => result?.splits.train?.accuracy,
+  trainF1: ({ result }: Run) => result?.splits.train?.f1,
+  trainLoss: ({ result }: Run) => result?.splits.train?.loss,
   totalParameters: ({ result }: Run) => result?.parameters.total,
   trainableParameters: ({ result }: Run) => result?.parameters.trainable,
+  publishedTrainable: ({ published }: PublishedRun) => published?.trainable,
   trainablePercent: ({ result }: Run) =>
     result ? (100 * result.parameters.trainable) / result.parameters.total : undefined,
   msPerStep: ({ times }: Run) => times?.msPerStep,
   examplesPerSecond: ({ times }: Run) => times?.examplesPerSecond,
   peakBytes: ({ result }: Run) => result?.planned.peakBytes,
   seconds: ({ times }: Run) => times?.seconds,
-} as const satisfies Record<string, (run: Run) => number | null | undefined>;
+} as const satisfies Record<string, (run: PublishedRun) => number | null | undefined>;
 
 /** Name of a quantity. */
 export type QuantityName = keyof typeof quantities;
@@ -61,8 +81,8 @@ export interface Table {
  * The table of some runs, in their order. Runs that differ in nothing but the seed share a row;
  * every run without a result has a row of its own, after its group's.
  */
-export function buildTable(runs: readonly Run[]): Table {
-  const groups = new Map<string, Run[]>();
+export function buildTable(runs: readonly PublishedRun[]): Table {
+  const groups = new Map<string, PublishedRun[]>();
   for (const run of runs) {
     const { seed: _, ...rest } = run.cell;
     const key = digestJson({ approach: run.approach, ...rest });
@@ -80,7 +100,7 @@ export function buildTable(runs: readonly Run[]): Table {
   return { rows, notes: tableNotes(runs, rows) };
 }
 
-function tableRow(approach: string, runs: readonly Run[], error: string | null): TableRow {
+function tableRow(approach: string, runs: readonly PublishedRun[], error: string | null): TableRow {
   const values = Object.entries(quantities).map(([name, read]) => {
     const found = runs.map(read).filter((value) => value !== null && value !== undefined);
     return [name, found.length === 0 ? null : quantity(found)];
@@ -134,10 +154,21 @@ function facts({ base, data, task, method, settings }: Cell): Record<string, str
 function tableNotes(runs: readonly Run[], rows: readonly TableRow[]): string[] {
   const done = runs.filter(({ result }) => result !== null);
   if (done.length === 0) return [];
+  const best = done.filter(({ cell }) => cell.settings.keep === "best");
+  const rest = best.length === 0
+    ? "all other metrics are those after the last epoch."
+    : "last-epoch accuracy is not.";
   const notes = [
     "Max. accuracy is that of the best epoch, chosen on the very examples it is measured on, and " +
-    "so biased upwards; all other metrics are those after the last epoch.",
+    `so biased upwards; ${rest}`,
+    ...keepNote(best, done),
+    ...splitNotes(done),
+    ...headNotes(done),
   ];
+  const early = done.filter(({ result }) => result!.stoppedEarly);
+  if (early.length > 0) {
+    notes.push(`Patience ended ${early.length} of ${done.length} runs before their last epoch.`);
+  }
   const labels = [...new Set(done.map(({ cell }) => cell.task.labels.length))];
   const positive = [...new Set(done.map(({ cell }) => cell.task.labelWords[1]))];
   if (labels.length === 1 && labels[0] === 2 && positive.length === 1) {
@@ -160,17 +191,65 @@ function tableNotes(runs: readonly Run[], rows: readonly TableRow[]): string[] {
   return notes;
 }
 
+/** What the figures beside the two accuracies are, where not all are the last epoch's. */
+function keepNote(best: readonly Run[], done: readonly Run[]): string[] {
+  if (best.length === 0) return [];
+  const metrics = [...new Set(best.map(({ cell }) => cell.settings.metric))].join(" or ");
+  const where = best.length === done.length ? "All" : "Where keep is best, all";
+  return [
+    `${where} other metrics, saved weights and predictions are those of the epoch with the best ` +
+    `validation ${metrics}, and so biased upwards on validation examples, not on test ones.`,
+  ];
+}
+
+function splitNotes(done: readonly Run[]): string[] {
+  return ["test", "train"].flatMap((name) => {
+    const sizes = done.flatMap(({ result }) => result!.splits[name]?.examples ?? []);
+    if (sizes.length === 0) return [];
+    const [least, most] = [Math.min(...sizes), Math.max(...sizes)];
+    const size = least === most ? `${least}` : `${least} to ${most}`;
+    return [
+      `${name === "test" ? "Test" : "Train"} columns: ${size} ${name} examples, measured once, ` +
+      `with the weights that are kept.`,
+    ];
+  });
+}
+
+/** What classifies where nothing is trained. */
+function headNotes(done: readonly Run[]): string[] {
+  const texts: Record<HeadOrigin, (run: Run) => string> = {
+    label_words: ({ cell }) =>
+      `zero_shot compares how likely the untrained base finds the label words ${
+        cell.task.labelWords.map((word) => `"${word}"`).join(", ")
+      }.`,
+    seeded: () =>
+      "zero_shot of a sequence classifier uses its head as the seed drew it, untrained: what it " +
+      "scores is chance.",
+    checkpoint: () => "zero_shot uses the classification head that the checkpoint brings.",
+  };
+  const untrained = done.filter(({ cell }) => cell.method.name === "zero_shot");
+  return [...new Set(untrained.map((run) => texts[run.result!.head](run)))];
+}
+
 /**
  * Builds the table of some runs from their folders and writes `table.csv` and `table.md`.
  *
  * @param out Folder of the runs, receives the tables
  * @param ids The runs' ids, in the order of the table
+ * @param published Finds what is published of a method, and notes on it
  * @returns The table for a terminal
  * @throws {Error} When a run's files cannot be read, or a table cannot be written
  */
-export async function writeTable(out: string, ids: readonly string[]): Promise<string> {
-  const runs = await Promise.all(ids.map((id) => readRun(`${out}/${id}`)));
-  const table = buildTable(runs.filter((run) => run !== null));
+export async function writeTable(
+  out: string,
+  ids: readonly string[],
+  published?: { readonly find: FindPublished; readonly notes: readonly string[] },
+): Promise<string> {
+  const read = await Promise.all(ids.map((id) => readRun(`${out}/${id}`)));
+  const runs = read.filter((run) => run !== null)
+    .map((run) => ({ ...run, published: published?.find(run.cell.method) }));
+  const { rows, notes } = buildTable(runs);
+  const table = { rows, notes: [...notes, ...published?.notes ?? []] };
   await writeFileAtomic(`${out}/table.csv`, tableCsv(table));
   await writeFileAtomic(`${out}/table.md`, tableMarkdown(table));
   return tableText(table);

@@ -14,6 +14,10 @@ interface Column {
   writeShort?(mean: number): string;
   /** Where ± is shown. */
   spread: "everywhere" | "markdown" | "csv";
+  /** Where the column stands; everywhere unless given. */
+  place?: "markdown" | "csv";
+  /** Whether it is left out where no row has it. */
+  optional?: boolean;
 }
 
 const thousands = (value: number): string =>
@@ -22,6 +26,16 @@ const rate = (value: number): string => value.toFixed(value < 10 ? 2 : value < 1
 const mebibytes = (bytes: number): string => rate(bytes / 2 ** 20);
 const share = (value: number): string =>
   value < 0.095 && value > 0 ? value.toFixed(3) : value.toFixed(1);
+
+/** A column of the CSV file alone. */
+const figure = (csv: string): Column => ({
+  csv,
+  long: "",
+  short: "",
+  write: String,
+  spread: "csv",
+  place: "csv",
+});
 
 const columns: Record<QuantityName, Column> = {
   maxAccuracy: {
@@ -38,6 +52,14 @@ const columns: Record<QuantityName, Column> = {
     write: percent,
     spread: "everywhere",
   },
+  published: {
+    csv: "published_accuracy",
+    long: "published accuracy %",
+    short: "publ.",
+    write: percent,
+    spread: "csv",
+    optional: true,
+  },
   precision: {
     csv: "precision",
     long: "precision %",
@@ -47,6 +69,40 @@ const columns: Record<QuantityName, Column> = {
   },
   recall: { csv: "recall", long: "recall %", short: "rec", write: percent, spread: "markdown" },
   f1: { csv: "f1", long: "F1 %", short: "F1", write: percent, spread: "markdown" },
+  macroF1: figure("macro_f1"),
+  weightedF1: figure("weighted_f1"),
+  loss: figure("loss"),
+  testAccuracy: {
+    csv: "test_accuracy",
+    long: "test accuracy %",
+    short: "test acc",
+    write: percent,
+    spread: "everywhere",
+    optional: true,
+  },
+  testPrecision: { ...figure("test_precision"), optional: true },
+  testRecall: { ...figure("test_recall"), optional: true },
+  testF1: {
+    csv: "test_f1",
+    long: "test F1 %",
+    short: "",
+    write: percent,
+    spread: "markdown",
+    place: "markdown",
+    optional: true,
+  },
+  testLoss: { ...figure("test_loss"), optional: true },
+  trainAccuracy: {
+    csv: "train_accuracy",
+    long: "train accuracy %",
+    short: "",
+    write: percent,
+    spread: "markdown",
+    place: "markdown",
+    optional: true,
+  },
+  trainF1: { ...figure("train_f1"), optional: true },
+  trainLoss: { ...figure("train_loss"), optional: true },
   totalParameters: {
     csv: "total_parameters",
     long: "total parameters",
@@ -60,6 +116,15 @@ const columns: Record<QuantityName, Column> = {
     short: "trained",
     write: thousands,
     spread: "csv",
+  },
+  publishedTrainable: {
+    csv: "published_trainable_parameters",
+    long: "published trainable parameters",
+    short: "",
+    write: thousands,
+    spread: "csv",
+    place: "markdown",
+    optional: true,
   },
   trainablePercent: {
     csv: "trainable_percent",
@@ -94,7 +159,14 @@ const columns: Record<QuantityName, Column> = {
   },
 };
 
-const names = Object.keys(columns) as QuantityName[];
+/** The columns of a table in some place: all that belong there and have something to show. */
+function columnNames({ rows }: Table, place: "csv" | "markdown" | "terminal"): QuantityName[] {
+  return (Object.keys(columns) as QuantityName[]).filter((name) => {
+    const { place: only, optional } = columns[name];
+    const here = place === "csv" || only === undefined || only === place;
+    return here && !(optional && rows.every(({ values }) => values[name] === null));
+  });
+}
 
 function cellText(value: Quantity | null, column: Column, place: "short" | "markdown"): string {
   if (value === null) return "–";
@@ -114,9 +186,10 @@ function failures({ rows }: Table): string[] {
 const seedText = ({ seeds }: TableRow): string => seeds.join(",");
 
 /** The table as CSV: means and standard deviations as shares, seconds and bytes, unrounded. */
-export function tableCsv({ rows }: Table): string {
+export function tableCsv(table: Table): string {
+  const names = columnNames(table, "csv");
   const head = names.flatMap((name) => [columns[name].csv, `${columns[name].csv}_sd`]);
-  const body = rows.map((row) => [
+  const body = table.rows.map((row) => [
     row.approach,
     row.method,
     row.seeds.join(" "),
@@ -129,6 +202,7 @@ export function tableCsv({ rows }: Table): string {
 
 /** The table as Markdown, with its notes. */
 export function tableMarkdown(table: Table): string {
+  const names = columnNames(table, "markdown");
   const escape = (text: string): string => text.replaceAll("|", "\\|").replace(/\s+/g, " ");
   const line = (cells: string[]): string => `| ${cells.join(" | ")} |`;
   const lines = [
@@ -153,6 +227,7 @@ export function tableMarkdown(table: Table): string {
  * @param width Characters that a line may take; only very long numbers make it longer
  */
 export function tableText(table: Table, width = 120): string {
+  const names = columnNames(table, "terminal");
   const grid = [
     ["approach", ...names.map((name) => columns[name].short), "seed"],
     ...table.rows.map((row) => [

@@ -181,7 +181,7 @@ const bad: [
   ],
   ["a ratio beside a validation file", { "train.tsv": train, "dev.tsv": dev }, {
     validationRatio: 0.1,
-  }, "leave out the validation ratio"],
+  }, "leave out the ratio, or name the training file alone as data"],
   [
     "folder and files",
     { "train.tsv": train },

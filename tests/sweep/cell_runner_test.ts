@@ -58,7 +58,8 @@ Deno.test("the same cell run twice gives the same bytes in every file that holds
       if (name === "times.json") continue;
       assertEquals(again.get(name), bytes, `${cell.method.name}: ${name}`);
     }
-    const expected = ["metrics.jsonl", "predictions.csv", "result.json", "run.json", "times.json"];
+    const expected = ["metrics.jsonl", "predictions.csv", "predictions_test.csv", "result.json"]
+      .concat("run.json", "times.json");
     const trained = cell.method.name === "zero_shot" ? [] : ["delta.safetensors"];
     assertEquals([...files.keys()].sort(), [...trained, ...expected].sort());
   });

@@ -47,6 +47,7 @@ export const context: CellContext = {
     trainSize: null,
     splits: "files",
     dedupe: false,
+    evaluate: [],
     columns: { text: "sentence", label: "label" },
   },
   task: { prefix: "", labelWords: ["negative", "positive"], labels: ["0", "1"] },
@@ -72,7 +73,7 @@ export const runCell: RunCell = async (cell, { onStep, onEpoch, signal }) => {
   const mean = (values: number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
   const start = performance.now();
   const measure = (epoch: number, trainLoss: number | null): EpochMetrics => {
-    const { confusion: _, ...metrics } = classificationMetrics(
+    const metrics = classificationMetrics(
       test.map(({ label }) => label),
       test.map(({ x }) => p(x) > 0.5 ? 1 : 0),
       2,
@@ -112,6 +113,10 @@ export const runCell: RunCell = async (cell, { onStep, onEpoch, signal }) => {
     epochs,
     best: epochs.reduce((best, now) => now.accuracy > best.accuracy ? now : best),
     last: epochs.at(-1)!,
+    kept: epochs.at(-1)!,
+    stoppedEarly: false,
+    head: "seeded",
+    splits: {},
     parameters: { total: 2, trainable: trained ? 2 : 0 },
     planned: { peakBytes: 1024, weights: 16, trainable: 16, optimizer: 32, activations: 960 },
     predictions: test.map(({ x, label }, id) => ({

@@ -20,6 +20,8 @@ Deno.test("experimentFromArgs() reads every flag", async () => {
     ...["--decay", "matrices", "--frozen-dropout", "0.1", "--train-size", "4000"],
     ...["--seeds", "0,1,2", "--out", "else", "--dedupe", "--text-column", "t"],
     ...["--label-column", "l", "--label-words", "0=bad,1=good", "--prefix", "sst2 sentence: "],
+    ...["--recompute", "always", "--memory", "2GB"],
+    ...["--split", "0.2", "--split-seed", "3", "--eval", "test,train"],
     ...["--micro-batch", "8", "--optimizer", "adafactor", "--scale-parameter", "true"],
     ...["--class-weights", "0:1,1:3", "--patience", "2", "--metric", "f1", "--keep", "best"],
   );
@@ -32,6 +34,8 @@ Deno.test("experimentFromArgs() reads every flag", async () => {
     ],
     axes: { learningRate: [1e-3, 2e-3] },
     seeds: [0, 1, 2],
+    recompute: "always",
+    memory: 2e9,
     settings: {
       epochs: 2,
       batchSize: 16,
@@ -51,6 +55,9 @@ Deno.test("experimentFromArgs() reads every flag", async () => {
       keep: "best",
     },
     trainSize: 4000,
+    split: 0.2,
+    splitSeed: 3,
+    evaluate: ["test", "train"],
     dedupe: true,
     textColumn: "t",
     labelColumn: "l",
@@ -58,6 +65,25 @@ Deno.test("experimentFromArgs() reads every flag", async () => {
     prefix: "sst2 sentence: ",
     out: "else",
   });
+});
+
+Deno.test("class weights hold commas, and are one value", async () => {
+  const found = await read(
+    "--methods",
+    "full:class-weights=0:1,1:3 lora:class-weights=none,balanced",
+  );
+  assertEquals(found?.methods.map(({ settings }) => settings), [
+    { classWeights: { 0: 1, 1: 3 } },
+    { classWeights: null },
+    { classWeights: "balanced" },
+  ]);
+  assertEquals((await read("--class-weights", "none,balanced"))?.axes.classWeights, [
+    null,
+    "balanced",
+  ]);
+  for (const text of ["0:1,0:2", "0:1,1:x", "0:1,1", "0:1,1:-1", ":1"]) {
+    await assertRejects(() => read("--class-weights", text), RangeError, "--class-weights");
+  }
 });
 
 Deno.test("experimentFromArgs() puts flags before the file and the file before the default", () =>

@@ -1,5 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { duration, outcomeLine, statusText, terminalReporter } from "../../lib/sweep/progress.ts";
+import { classificationMetrics } from "../../lib/train/metrics.ts";
 
 const place = { number: 2, count: 9, approach: "LoRA, rank 8", seed: 1 };
 const progress = { epoch: 2, epochs: 3, step: 50, steps: 100, loss: 0.51234, stepsPerSecond: 2 };
@@ -7,10 +8,8 @@ const metrics = {
   epoch: 1,
   trainLoss: 0.6,
   evalLoss: 0.6,
+  ...classificationMetrics([0, 1], [0, 0], 2),
   accuracy: 0.634,
-  precision: 0.6,
-  recall: 0.6,
-  f1: 0.6,
 };
 
 Deno.test("duration() is short", () => {

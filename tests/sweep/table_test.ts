@@ -3,15 +3,21 @@ import { parse } from "@std/csv/parse";
 import { type Cell, cellId } from "../../lib/sweep/cell.ts";
 import type { Run } from "../../lib/sweep/run_folder.ts";
 import { runSweep } from "../../lib/sweep/runner.ts";
+import { classificationMetrics } from "../../lib/train/metrics.ts";
 import { buildTable, quantity, writeTable } from "../../lib/sweep/table.ts";
 import { tableCsv, tableMarkdown, tableText } from "../../lib/sweep/table_format.ts";
 import { cells, files, options, registry, runCell, withFolder } from "./fake_sweep.ts";
 
-function run(cell: Cell, accuracy: number | null): Run {
+function run(
+  cell: Cell,
+  accuracy: number | null,
+  result: Partial<NonNullable<Run["result"]>> = {},
+): Run {
   const metrics = {
     epoch: 3,
     trainLoss: 0.5,
     evalLoss: 0.6,
+    ...classificationMetrics([0, 1], [0, 1], 2),
     precision: 0.5,
     recall: 0.4,
     f1: 0.44,
@@ -25,8 +31,13 @@ function run(cell: Cell, accuracy: number | null): Run {
       examples: 872,
       best: { ...metrics, epoch: 2, accuracy: accuracy + 0.01 },
       last: { ...metrics, accuracy },
+      kept: { ...metrics, accuracy },
+      stoppedEarly: false,
+      head: "seeded",
+      splits: {},
       parameters: { total: 60_801_536, trainable: 294_912 },
       planned: { peakBytes: 3 << 20, weights: 0, trainable: 0, optimizer: 0, activations: 0 },
+      ...result,
     },
     times: accuracy === null ? null : { msPerStep: 71.23, examplesPerSecond: 449, seconds: 75 },
     error: accuracy === null ? "Cannot go on: the pipe | broke" : null,
@@ -96,6 +107,46 @@ Deno.test("buildTable() tells rows of the same name apart by what differs", () =
     "lora rank 8, lr 0.001",
     "lora rank 8, lr 0.01",
   ]);
+});
+
+Deno.test("a test split has columns and a note, where there is one", () => {
+  const grid = cells({ methods: "lora", seeds: [0, 1] });
+  const without = buildTable(grid.map((cell) => run(cell, 0.6)));
+  assertEquals(tableCsv(without).includes("test_"), false);
+  const test = { ...classificationMetrics([0, 1], [0, 1], 2), examples: 50, loss: 0.5, f1: 0.25 };
+  const table = buildTable(
+    grid.map((cell, i) =>
+      run(cell, 0.6, { splits: { test: { ...test, accuracy: 0.5 + i / 10 } } })
+    ),
+  );
+  const [row] = parse(tableCsv(table), { skipFirstRow: true });
+  assertAlmostEquals(Number(row.test_accuracy), 0.55, 1e-12);
+  assertEquals([row.test_f1, row.test_loss, row.macro_f1], ["0.25", "0.5", "1"]);
+  assertEquals("train_accuracy" in row, false);
+  const markdown = tableMarkdown(table);
+  assertStringIncludes(markdown, "| test accuracy % | test F1 % |");
+  assertStringIncludes(markdown, "| 55.0 ± 7.1 | 25.0 ± 0.0 |");
+  assertStringIncludes(markdown, "- Test columns: 50 test examples, measured once");
+  const text = tableText(table);
+  assertStringIncludes(text, "test acc");
+  assertStringIncludes(text, "55.0±7.1");
+  assertEquals(text.split("\n").every((line) => line.length <= 120), true);
+});
+
+Deno.test("the notes say which epoch the figures are from, and what zero_shot classifies by", () => {
+  const notes = (methods: string, more: Parameters<typeof run>[2] = {}) =>
+    buildTable(cells({ methods }).map((cell) => run(cell, 0.6, more))).notes.join("\n");
+  assertStringIncludes(notes("lora"), "all other metrics are those after the last epoch.");
+  const best = notes("lora:keep=best;metric=f1");
+  assertStringIncludes(best, "All other metrics, saved weights and predictions are those of the");
+  assertStringIncludes(best, "best validation f1");
+  assertStringIncludes(notes("lora full:keep=best"), "Where keep is best, all other metrics");
+  assertEquals(notes("full").includes("zero_shot"), false);
+  assertStringIncludes(notes("zero_shot", { head: "seeded" }), "as the seed drew it, untrained");
+  assertStringIncludes(notes("zero_shot", { head: "label_words" }), 'words "negative", "positive"');
+  assertStringIncludes(notes("zero_shot", { head: "checkpoint" }), "that the checkpoint brings");
+  const early = notes("lora full", { stoppedEarly: true });
+  assertStringIncludes(early, "Patience ended 2 of 2 runs before their last epoch.");
 });
 
 Deno.test("quantity() of one value has no deviation", () => {

@@ -1,0 +1,17 @@
+import type { MemoryPlan } from "../graph/memory.ts";
+import type { CellResult } from "./run_cell.ts";
+
+/** A plan's bytes in the classes of a result: what of the base trains counts as trainable. */
+export function plannedBytes(
+  memory: MemoryPlan,
+  { trainable }: CellResult["parameters"],
+): CellResult["planned"] {
+  const { weight, trainable: added, gradient, optimizer } = memory.byRole;
+  return {
+    peakBytes: memory.total,
+    weights: weight + added - trainable * 4,
+    trainable: trainable * 4,
+    optimizer: gradient + optimizer,
+    activations: memory.activations,
+  };
+}
