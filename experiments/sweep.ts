@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { methods } from "../lib/peft/index.ts";
 import { type Experiment, sweep } from "../lib/sweep/experiment.ts";
-import { main } from "../lib/sweep/main.ts";
+import { start } from "../lib/sweep/start.ts";
 
 const experiment: Experiment = sweep({
   base: "embedded",
@@ -17,10 +16,8 @@ const experiment: Experiment = sweep({
 export default experiment;
 
 if (import.meta.main) {
-  await main(experiment, Deno.args, {
-    methods,
-    // Loaded only when there is something to run: it brings the whole engine.
-    prepare: async (resolved) =>
-      await (await import("../lib/sweep/cell_runner.ts")).prepareSweep(resolved),
-  });
+  const about = `Trains a base model by several methods and prints the comparison table.
+
+  deno task sweep [options]        without options: the embedded base and data, nine cells`;
+  await start({ about, experiment }, Deno.args);
 }

@@ -12,6 +12,7 @@ import { buildModel } from "../models/index.ts";
 import type { Model } from "../models/model.ts";
 import { loadWeights, type TensorSource } from "../train/load_weights.ts";
 import type { WeightValues } from "../train/initialize.ts";
+import { missingBase, parseHubBase } from "./references.ts";
 
 /** A base, opened. */
 export interface Base {
@@ -38,6 +39,8 @@ export const EMBEDDED = "embedded";
  */
 export async function openBase(name: string): Promise<Base> {
   if (name === EMBEDDED) return await openEmbeddedBase();
+  const hub = parseHubBase(name);
+  if (hub !== null) throw missingBase(hub);
   const folder = await openModelFolder(name);
   if (!folder.hasTokenizer) {
     throw new Error(`Cannot open base ${name}: it has no tokenizer.json`);

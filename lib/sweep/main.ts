@@ -4,6 +4,7 @@ import { environment } from "./environment.ts";
 import type { Experiment, ResolvedExperiment } from "./experiment.ts";
 import { experimentFromArgs, usage } from "./flags.ts";
 import { methodInfo, type MethodRegistry } from "./method_spec.ts";
+import { findPublished, type PublishedTable } from "./published.ts";
 import { standardReporter } from "./progress.ts";
 import type { PreparedSweep } from "./run_cell.ts";
 import { isDone, openOut } from "./run_folder.ts";
@@ -15,12 +16,21 @@ export interface SweepParts {
   methods: MethodRegistry;
   /** Loads base and data, and resolves the cells. */
   prepare(experiment: ResolvedExperiment): Promise<PreparedSweep>;
+  /** Describes what would run, without running it. */
+  dryRun(experiment: ResolvedExperiment): Promise<string>;
+  /** What the command does and how it is called, for `--help`. */
+  readonly about: string;
+  /** Results to stand beside ours. */
+  readonly published?: PublishedTable;
 }
 
 /** A person or a scheduler asked the sweep to stop. */
 export class Interrupted extends Error {
   override name = "Interrupted";
 }
+
+/** Asks for the plan alone. */
+const DRY_RUN = "--dry-run";
 
 /** Time that a running cell is given to stop by itself, milliseconds. */
 const GRACE = 5000;
@@ -77,9 +87,14 @@ export async function sweepMain(
   };
   signal.addEventListener("abort", onAbort);
   const work = async (): Promise<number> => {
-    const resolved = await experimentFromArgs(args, experiment, parts.methods);
+    const words = args.filter((arg) => arg !== DRY_RUN);
+    const resolved = await experimentFromArgs(words, experiment, parts.methods);
     if (resolved === null) {
-      console.log(usage);
+      console.log(usage(parts.about));
+      return 0;
+    }
+    if (words.length < args.length) {
+      console.log(await parts.dryRun(resolved));
       return 0;
     }
     const { out } = resolved;
@@ -88,7 +103,7 @@ export async function sweepMain(
     signal.throwIfAborted();
     prepared = await parts.prepare(resolved);
     signal.throwIfAborted();
-    return await runPrepared(prepared, out, parts.methods, signal);
+    return await runPrepared(prepared, out, parts, signal);
   };
   try {
     return await Promise.race([work().finally(() => settled = true), stopped.promise]);
@@ -116,7 +131,7 @@ export async function sweepMain(
 async function runPrepared(
   { cells, runCell, adapter, notes }: PreparedSweep,
   out: string,
-  methods: MethodRegistry,
+  { methods, published }: SweepParts,
   signal: AbortSignal,
 ): Promise<number> {
   for (const note of notes ?? []) console.log(note);
@@ -130,7 +145,11 @@ async function runPrepared(
   if (summary.skipped > 0) {
     console.log(`${summary.skipped} of ${cells.length} cells were done before, in ${out}`);
   }
-  console.log(`\n${await writeTable(out, cells.map(cellId))}`);
+  const table = await writeTable(out, cells.map(cellId), {
+    find: findPublished(published, methods),
+    notes: published ? [`Published: ${published.source}; ${published.measured}.`] : [],
+  });
+  console.log(`\n${table}`);
   console.log(`\nTables: ${out}/table.csv, ${out}/table.md`);
   if (summary.failed > 0) {
     console.error(

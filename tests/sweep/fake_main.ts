@@ -11,7 +11,9 @@ const [pause, ...args] = Deno.args;
 const wait = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, Number(pause)));
 
 await main(sweep({ methods: "zero_shot full lora:rank=1,8" }), args, {
+  about: "Runs the fake sweep.",
   methods: registry,
+  dryRun: () => Promise.resolve("nothing is run"),
   prepare: async (experiment) => {
     if (experiment.base === "missing") {
       throw new Error("Cannot read missing/config.json: no such file or folder");

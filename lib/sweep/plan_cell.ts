@@ -1,0 +1,105 @@
+/**
+ * What a cell would cost, from its configuration alone.
+ *
+ * @module
+ */
+
+import { bucketOf } from "../data/batches.ts";
+import { type MemoryPlan, MemoryPlanner } from "../graph/memory.ts";
+import type { Node } from "../graph/node.ts";
+import { operationsOf } from "../graph/operations.ts";
+import { plan } from "../graph/plan.ts";
+import type { Sizes } from "../graph/shape.ts";
+import type { RawConfig } from "../models/config.ts";
+import { buildModel } from "../models/index.ts";
+import { methods } from "../peft/index.ts";
+import { attachMethod } from "../peft/method.ts";
+import type { Execution } from "../train/execution.ts";
+import { runGraphs } from "../train/graphs.ts";
+import { makeTask } from "../train/task.ts";
+import type { Cell } from "./cell.ts";
+import { plannedBytes } from "./planned_bytes.ts";
+import type { CellResult } from "./run_cell.ts";
+
+/** What is known of the data without its texts. */
+export interface DataSize {
+  readonly name: string;
+  readonly labels: readonly string[];
+  readonly train: number;
+  readonly validation: number;
+}
+
+/** What a cell would take. */
+export interface CellPlan {
+  readonly parameters: CellResult["parameters"];
+  readonly planned: CellResult["planned"];
+  /** Examples on the device at once, and the longest bucket. */
+  readonly rows: number;
+  readonly length: number;
+  readonly steps: number;
+  /** Floating-point operations of one optimizer step, at the full length. */
+  readonly stepOperations: number;
+  /** Of the whole run with its evaluations, were every text of full length. */
+  readonly operations: number;
+  readonly recomputed: boolean;
+}
+
+/**
+ * Plans one cell.
+ *
+ * Label words are taken to be one token each.
+ */
+export function planCell(
+  config: RawConfig,
+  { train, validation }: DataSize,
+  { method: { name, options }, settings, data: { trainSize }, task: { labels } }: Cell,
+  { recompute, memory }: Execution,
+): CellPlan {
+  const method = methods[name];
+  const model = buildModel(config, { classes: labels.length, head: method.needsHead });
+  const attached = attachMethod(model, method, options);
+  const words = model.textToText === undefined
+    ? null
+    : { words: labels, ids: labels.map((_, i) => [i]) };
+  const task = makeTask(model, 0, words);
+  const { batchSize } = settings;
+  const rows = settings.microBatch ?? batchSize;
+  const longest = (model.maxLength ?? Infinity) - attached.positions;
+  const length = bucketOf(Math.min(settings.maxLength, longest));
+  const epochs = attached.trainable.length === 0 ? 0 : settings.epochs;
+  const steps = Math.ceil((trainSize ?? train) / batchSize) * epochs;
+
+  const planned = (recomputed: boolean) => {
+    const { backward, update, scores } = runGraphs({ attached, task, settings }, steps, recomputed);
+    const planner = new MemoryPlanner();
+    const operations = (roots: readonly Node[], sizes: Sizes, keep: readonly Node[] = []) => {
+      const program = plan(roots, sizes, keep);
+      planner.add(program, sizes);
+      return operationsOf(program.order, sizes);
+    };
+    const sizes = { B: rows, T: length };
+    const batch = backward === null ? 0 : operations(backward, sizes);
+    const updating = update === null ? 0 : operations(update.roots, {});
+    const scoring = operations([scores], sizes, [scores]);
+    const stepOperations = batch * Math.ceil(batchSize / rows) + updating;
+    const evaluations = Math.max(epochs, 1) * Math.ceil(validation / rows);
+    return {
+      memory: planner.memory(),
+      stepOperations,
+      operations: steps * stepOperations + evaluations * scoring,
+      recomputed: recomputed && steps > 0,
+    };
+  };
+  const fits = (plan: MemoryPlan) => memory === null || plan.total <= memory;
+  let chosen = planned(recompute === "always");
+  if (recompute === "auto" && steps > 0 && !fits(chosen.memory)) chosen = planned(true);
+  const { memory: bytes, ...rest } = chosen;
+  return {
+    ...rest,
+    parameters: attached.counts,
+    planned: plannedBytes(bytes, attached.counts),
+    rows,
+    length,
+    steps,
+  };
+}
