@@ -1,8 +1,15 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
+import { Session } from "../../lib/gpu/session.ts";
+import { input } from "../../lib/graph/leaves.ts";
+import { symbol } from "../../lib/graph/shape.ts";
 import { buildModel } from "../../lib/models/index.ts";
+import { methods } from "../../lib/peft/index.ts";
+import { attachMethod } from "../../lib/peft/method.ts";
+import { initialValues, randomWeights } from "../../lib/train/initialize.ts";
 import { loadWeights } from "../../lib/train/load_weights.ts";
+import { gpuTest } from "../check_op.ts";
 import { checkpoint } from "../checkpoint.ts";
-import { bertConfig } from "../small_models.ts";
+import { bertConfig, smallBatch } from "../small_models.ts";
 
 const build = (changes: Record<string, unknown> = {}) =>
   buildModel({ ...bertConfig, ...changes }, { classes: 3, head: false });
@@ -83,4 +90,42 @@ Deno.test("BERT refuses what it does not compute", () => {
     [{ layer_norm_eps: 0 }, "layer_norm_eps must be a number above 0"],
   ];
   for (const [changes, message] of bad) assertThrows(() => build(changes), Error, message);
+});
+
+gpuTest("BERT's tokens are of type 0 where none is given, also behind a prompt", async (gpu) => {
+  const [B, T] = [symbol("B"), symbol("T")];
+  for (const name of ["zero_shot", "soft_prompt"]) {
+    const model = build();
+    const attached = attachMethod(model, methods[name], methods[name].parse({}));
+    const ids = input("ids", [B, T], "u32");
+    const mask = input("mask", [B, T], "f32");
+    const tokenTypes = input("token_types", [B, T], "u32");
+    const logits = [
+      model.classify!({ ids, mask }, {}),
+      model.classify!({ ids, mask, tokenTypes }, {}),
+    ];
+    const session = new Session(gpu);
+    try {
+      const { sizes, values } = smallBatch(model);
+      const program = session.program(logits, sizes, logits);
+      await session.build();
+      const base = randomWeights(model.scope.select(), 7);
+      for (const [parameter, data] of base) session.upload(parameter, data);
+      for (const parameter of attached.delta.select()) {
+        session.upload(parameter.name, initialValues(parameter, 7, base));
+      }
+      const run = async (types: Uint32Array<ArrayBuffer>) => {
+        session.write(program, { ...values, token_types: types });
+        session.run([program]);
+        return await session.read(program, logits);
+      };
+      const [absent, zeros] = await run(new Uint32Array(21));
+      assertEquals(absent, zeros, name);
+      const [same, ones] = await run(new Uint32Array(21).fill(1));
+      assertEquals(same, absent, name);
+      assertNotEquals(ones, zeros, name);
+    } finally {
+      session.destroy();
+    }
+  }
 });
