@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Precision } from "../graph/precision.ts";
+
 /** What an adapter tells of itself. WebGPU does not tell the driver's version. */
 export interface AdapterDescription {
   readonly description: string;
@@ -28,6 +30,23 @@ export async function findAdapter(): Promise<GPUAdapter> {
     );
   }
   return adapter;
+}
+
+/**
+ * Refuses half precision on an adapter that lacks it.
+ *
+ * @throws Error with what the adapter offers, and the way out.
+ */
+export function checkPrecision(
+  precision: Precision,
+  { description, features }: Pick<AdapterDescription, "description" | "features">,
+): void {
+  if (precision === "f32" || features.includes("shader-f16")) return;
+  throw new Error(
+    `Cannot run with --precision f16: it takes the feature shader-f16, and ${description} offers ${
+      features.join(", ") || "none"
+    }; use --precision f32`,
+  );
 }
 
 /** An adapter's facts as a plain record. */

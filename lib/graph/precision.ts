@@ -28,6 +28,11 @@ export type StoragePolicy = (
 /** Every value in four bytes. */
 export const fullPrecision: StoragePolicy = () => new Set();
 
+/** The policy of a precision, for a run that trains these variables. */
+export function storagePolicy(precision: Precision, trained: Iterable<string>): StoragePolicy {
+  return precision === "f16" ? halfPrecision(new Set(trained)) : fullPrecision;
+}
+
 /** Values as they are, moved, or changed one by one: what joins a sum behind that, joins it. */
 const FIRST = [0];
 const PASSING: Readonly<Record<string, readonly number[]>> = {

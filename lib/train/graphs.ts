@@ -6,10 +6,12 @@
 
 import { variable } from "../graph/leaves.ts";
 import type { Node } from "../graph/node.ts";
+import type { Precision } from "../graph/precision.ts";
 import type { Parameter } from "../layers/scope.ts";
 import type { Context } from "../layers/site.ts";
 import type { Trace } from "../models/model.ts";
 import { dropout } from "../ops/dropout.ts";
+import { defaultLossScaling, type LossScaling } from "../ops/loss_scale.ts";
 import type { Attached } from "../peft/method.ts";
 import { backwardRoots } from "./backward.ts";
 import { buildUpdate, type Update } from "./optimizer.ts";
@@ -35,6 +37,10 @@ export interface GraphParts {
   readonly attached: Attached;
   readonly task: Task;
   readonly settings: TrainSettings;
+  /** f32 unless given. */
+  readonly precision?: Precision;
+  /** How a run in f16 scales its loss; as PyTorch does unless given. */
+  readonly lossScaling?: LossScaling;
 }
 
 /**
@@ -44,13 +50,14 @@ export interface GraphParts {
  * @param recompute Whether the backward pass keeps the borders of blocks alone.
  */
 export function runGraphs(
-  { attached, task, settings }: GraphParts,
+  { attached, task, settings, precision, lossScaling = defaultLossScaling }: GraphParts,
   steps: number,
   recompute: boolean,
 ): RunGraphs {
   const scores = task.scores();
   if (steps === 0) return { update: null, backward: null, scores };
-  const update = updateOf(attached, settings, steps);
+  const scaling = precision === "f16" ? lossScaling : null;
+  const update = updateOf(attached, settings, steps, scaling);
   const trace: Trace = new Map();
   const loss = task.loss(trainingContext(settings, update.step), trace);
   const borders = [...trace].filter(([name]) => /hidden\.\d+$/.test(name)).map(([, node]) => node);
@@ -58,7 +65,12 @@ export function runGraphs(
   return { update, backward, scores };
 }
 
-function updateOf({ trainable, rates }: Attached, settings: TrainSettings, steps: number): Update {
+function updateOf(
+  { trainable, rates }: Attached,
+  settings: TrainSettings,
+  steps: number,
+  lossScaling: LossScaling | null,
+): Update {
   // Tables that are vectors in their own right; relative biases are biases, whatever their shape.
   const vectors = trainable.filter(({ name }) => /bias|prompt|prefix|ia3/.test(name));
   return buildUpdate({
@@ -76,6 +88,7 @@ function updateOf({ trainable, rates }: Attached, settings: TrainSettings, steps
     decay: settings.decay,
     clipNorm: settings.clipNorm,
     capacity: LOSS_CAPACITY,
+    lossScaling,
   });
 }
 

@@ -8,12 +8,15 @@
  */
 
 import { planEpoch, planEvaluation, type PlannedBatch } from "../data/batches.ts";
+import { checkPrecision } from "../gpu/adapter.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { Session } from "../gpu/session.ts";
 import type { MemoryPlan } from "../graph/memory.ts";
 import type { Node } from "../graph/node.ts";
+import { type Precision, storagePolicy } from "../graph/precision.ts";
 import type { Model } from "../models/model.ts";
+import type { LossScaling } from "../ops/loss_scale.ts";
 import type { Attached } from "../peft/method.ts";
 import { defaultExecution, type Execution } from "./execution.ts";
 import { LOSS_CAPACITY, runGraphs } from "./graphs.ts";
@@ -34,6 +37,10 @@ export interface TrainRun {
   readonly task: Task;
   readonly settings: TrainSettings;
   readonly seed: number;
+  /** How weights and activations are stored; f32 unless given. */
+  readonly precision?: Precision;
+  /** How a run in f16 scales its loss; as PyTorch does unless given. */
+  readonly lossScaling?: LossScaling;
   /** Values of the base's parameters; what is missing (a head) is drawn by the seed. */
   readonly weights: WeightValues;
   readonly train: readonly Encoded[];
@@ -73,6 +80,14 @@ export interface EpochOutcome {
   readonly losses: readonly number[];
   /** Scores of each validation example, in order. */
   readonly scores: Scores;
+  /** Where the loss is scaled: by how much, and how many steps so far were skipped for it. */
+  readonly lossScale?: LossScale;
+}
+
+/** State of a loss scale. */
+export interface LossScale {
+  readonly scale: number;
+  readonly skippedSteps: number;
 }
 
 /** Scores of a split, [examples][classes]. */
@@ -101,9 +116,11 @@ export interface TrainOutcome {
 /**
  * Trains and evaluates; the device's memory of the run is free again when this returns or throws.
  *
- * @throws RangeError where the plan does not fit the adapter or the budget; nothing has run then.
+ * @throws RangeError where the plan does not fit the adapter or the budget, Error where the adapter
+ *   lacks the precision; nothing has run then.
  */
 export async function train(run: TrainRun): Promise<TrainOutcome> {
+  checkPrecision(run.precision ?? "f32", run.gpu.adapter);
   const planned = planRun(run);
   try {
     await planned.session.build(run.execution?.memory);
@@ -161,7 +178,10 @@ function planPrograms(run: TrainRun, recomputed: boolean): PlannedRun {
 
   const { update, backward, scores } = runGraphs(run, steps, recomputed);
   checkLabels([run.train, run.validation, ...Object.values(run.splits ?? {})], scores);
-  const session = new Session(run.gpu);
+  const session = new Session(
+    run.gpu,
+    storagePolicy(run.precision ?? "f32", attached.trainable.map(({ name }) => name)),
+  );
   const make = (batches: readonly PlannedBatch[], roots: readonly Node[], keep: readonly Node[]) =>
     programs(batches, (T) => session.program(roots, { B: rows, T }, keep));
   const scored = [validation, ...splits.map(([, split]) => split)].flatMap(({ batches }) =>
@@ -226,7 +246,12 @@ async function trainIn(planned: PlannedRun, run: TrainRun): Promise<TrainOutcome
         run.signal?.throwIfAborted();
       }
       ended = epoch + 1;
-      const decision = run.onEpoch?.({ epoch: ended, losses, scores: await evaluate() });
+      const decision = run.onEpoch?.({
+        epoch: ended,
+        losses,
+        scores: await evaluate(),
+        ...(update!.lossScale === null ? {} : { lossScale: await readLossScale(session) }),
+      });
       if (decision?.keep) kept = await session.readVariables(names);
       run.signal?.throwIfAborted();
       if (decision?.stop) break;
@@ -299,4 +324,9 @@ function checkLabels(splits: readonly (readonly Encoded[])[], scores: Node): voi
 async function readLosses(session: Session, from: number, to: number): Promise<number[]> {
   const losses = (await session.readVariables(["losses"])).get("losses")!;
   return Array.from({ length: to - from }, (_, i) => losses[(from + i) % LOSS_CAPACITY]);
+}
+
+async function readLossScale(session: Session): Promise<LossScale> {
+  const [scale, , skippedSteps] = (await session.readVariables(["loss_scale"])).get("loss_scale")!;
+  return { scale, skippedSteps };
 }
