@@ -4,12 +4,36 @@
  * Source: the fields of google-t5/t5-small (Raffel et al., 2020), openai-community/gpt2 (Radford et
  * al., 2019), google-bert/bert-base-uncased (Devlin et al., 2019) and meta-llama/Llama-3.2-1B on the
  * Hugging Face Hub that decide shapes and sums; for the smaller BERTs the sizes of Turc et al.
- * (2019), which are otherwise as BERT-base.
+ * (2019), which are otherwise as BERT-base, and for T5-base and v1.1 those of Raffel et al. and of
+ * google/t5-v1_1-small.
  *
  * @module
  */
 
 import type { RawConfig } from "./config.ts";
+
+/** A T5 v1.0 of the published vocabulary: L layers each way of width H, F inside, A heads. */
+function t5Of(layers: number, width: number, inner: number, heads: number): RawConfig {
+  return {
+    model_type: "t5",
+    d_ff: inner,
+    d_kv: 64,
+    d_model: width,
+    decoder_start_token_id: 0,
+    eos_token_id: 1,
+    feed_forward_proj: "relu",
+    initializer_factor: 1,
+    layer_norm_epsilon: 1e-6,
+    num_decoder_layers: layers,
+    num_heads: heads,
+    num_layers: layers,
+    pad_token_id: 0,
+    relative_attention_max_distance: 128,
+    relative_attention_num_buckets: 32,
+    tie_word_embeddings: true,
+    vocab_size: 32128,
+  };
+}
 
 /** A BERT of the published vocabulary: L layers of width H with A heads, 4H inside. */
 function bertOf(layers: number, width: number, heads: number): RawConfig {
@@ -34,24 +58,13 @@ function bertOf(layers: number, width: number, heads: number): RawConfig {
 
 /** Configurations by the model's name. */
 export const knownConfigs: Readonly<Record<string, RawConfig>> = {
-  "t5-small": {
-    model_type: "t5",
-    d_ff: 2048,
-    d_kv: 64,
-    d_model: 512,
-    decoder_start_token_id: 0,
-    eos_token_id: 1,
-    feed_forward_proj: "relu",
-    initializer_factor: 1,
-    layer_norm_epsilon: 1e-6,
-    num_decoder_layers: 6,
-    num_heads: 8,
-    num_layers: 6,
-    pad_token_id: 0,
-    relative_attention_max_distance: 128,
-    relative_attention_num_buckets: 32,
-    tie_word_embeddings: true,
-    vocab_size: 32128,
+  "t5-small": t5Of(6, 512, 2048, 8),
+  "t5-base": t5Of(12, 768, 3072, 12),
+  // v1.1: gated, and its output matrix is its own.
+  "t5-v1_1-small": {
+    ...t5Of(8, 512, 1024, 6),
+    feed_forward_proj: "gated-gelu",
+    tie_word_embeddings: false,
   },
   "gpt2": {
     model_type: "gpt2",

@@ -28,7 +28,7 @@ export const usage = `Counts parameters from configurations alone.
 
 Without arguments: T5-small under four methods, Llama-3.2-1B under its head alone.`;
 
-const ALL = "full head soft_prompt:tokens=10 adapter:bottleneck=8 lora:rank=8";
+const ALL = "full head soft_prompt:tokens=10 prefix:tokens=10 adapter:bottleneck=8 lora:rank=8 ia3";
 
 /** What is shown without arguments. */
 const SHOWN = [
