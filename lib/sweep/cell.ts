@@ -1,9 +1,10 @@
 import { digestJson } from "../formats/digest.ts";
+import type { Precision } from "../graph/precision.ts";
 import type { TrainSettings } from "../train/settings.ts";
 import type { MethodSpec } from "./method_spec.ts";
 
 /** Raised whenever a change to the code alters results, so that old cells are not taken for new. */
-export const NUMERICS_VERSION = 1;
+export const NUMERICS_VERSION = 2;
 
 /** The fully resolved description of one run; free of machine paths, times and host names. */
 export interface Cell {
@@ -45,8 +46,8 @@ export interface Cell {
   settings: TrainSettings;
   /** Draws the training sample, its order, initial values and dropout. */
   seed: number;
-  /** Of weights, arithmetic and optimizer. */
-  precision: "f32";
+  /** How weights and activations are stored; sums, what trains and its optimizer are f32. */
+  precision: Precision;
 }
 
 /** A cell's name: the first 16 hexadecimal digits of its canonical JSON's SHA-256. */
