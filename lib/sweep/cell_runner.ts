@@ -9,8 +9,10 @@ import type { Dataset, Example } from "../data/dataset.ts";
 import { sampleStratified } from "../data/stratify.ts";
 import { digestJson } from "../formats/digest.ts";
 import { writeSafetensors } from "../formats/safetensors.ts";
+import { checkPrecision } from "../gpu/adapter.ts";
 import { openGpu } from "../gpu/device.ts";
 import type { Gpu } from "../gpu/device.ts";
+import type { Precision } from "../graph/precision.ts";
 import type { Model } from "../models/model.ts";
 import { methods } from "../peft/index.ts";
 import { attachMethod } from "../peft/method.ts";
@@ -71,7 +73,7 @@ export async function prepareSweep(experiment: ResolvedExperiment): Promise<Prep
     : null;
   // Words that cannot be told apart are refused here, before anything runs.
   makeTask(base.build(labels.length, !textToText), base.tokenizer.padId, labelWords);
-  const gpu = await openGpu();
+  const gpu = await openFor(experiment.precision);
   const { probe } = await numericsFingerprint(gpu);
   const encoder = new Encoder(base, context.task.prefix);
   const { recompute, memory } = experiment;
@@ -99,6 +101,17 @@ export async function prepareSweep(experiment: ResolvedExperiment): Promise<Prep
     ],
     close: () => gpu.destroy(),
   };
+}
+
+async function openFor(precision: Precision): Promise<Gpu> {
+  const gpu = await openGpu();
+  try {
+    checkPrecision(precision, gpu.adapter);
+    return gpu;
+  } catch (error) {
+    gpu.destroy();
+    throw error;
+  }
 }
 
 function usualPrefix(base: string): string {
@@ -171,6 +184,7 @@ async function runCell(shared: Shared, cell: Cell, hooks: RunHooks): Promise<Cel
     ),
     settings,
     seed,
+    precision: cell.precision,
     weights,
     train: encoder.encode(sample, maxLength),
     validation: encoder.encode(data.validation, maxLength),
@@ -242,7 +256,7 @@ function predictions(examples: readonly Example[], scores: Scores): Prediction[]
 }
 
 function epochMetrics(
-  { epoch, losses, scores }: EpochOutcome,
+  { epoch, losses, scores, lossScale }: EpochOutcome,
   labels: readonly number[],
   classes: number,
 ): EpochMetrics {
@@ -253,5 +267,6 @@ function epochMetrics(
     trainLoss: losses.length === 0 ? null : mean(losses),
     evalLoss: loss,
     ...metrics,
+    ...(lossScale && { lossScale: lossScale.scale, skippedSteps: lossScale.skippedSteps }),
   };
 }

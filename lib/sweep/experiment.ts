@@ -1,3 +1,4 @@
+import type { Precision } from "../graph/precision.ts";
 import { defaultExecution, type Execution } from "../train/execution.ts";
 import { checkTrainSetting, type TrainSettings } from "../train/settings.ts";
 import {
@@ -40,6 +41,8 @@ export interface Experiment extends Execution {
   labelWords: Readonly<Record<string, string>> | readonly string[] | null;
   /** Put before every text; null takes the base's usual one. */
   prefix: string | null;
+  /** How weights and activations are stored. */
+  precision: Precision;
   /** Folder that receives the runs and tables. */
   out: string;
 }
@@ -100,6 +103,7 @@ const rules: Record<keyof Experiment, { check: (value: unknown) => boolean; rule
     rule: "different words, one for each of at least two labels",
   },
   prefix: { check: (value) => value === null || typeof value === "string", rule: "a text" },
+  precision: { check: (value) => value === "f32" || value === "f16", rule: "f32 or f16" },
   recompute: {
     check: (value) => ["auto", "always", "never"].includes(value as string),
     rule: "auto, always or never",
@@ -149,6 +153,7 @@ export function sweep(
     labelColumn: null,
     labelWords: null,
     prefix: null,
+    precision: "f32",
     ...defaultExecution,
     out: "runs",
     ...partial,

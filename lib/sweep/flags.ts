@@ -35,6 +35,7 @@ export function usage(about: string): string {
   --text-column NAME    --label-column NAME
   --label-words ...     "0=negative,1=positive", or words in class order
   --prefix TEXT         put before every text, for instance "sst2 sentence: "
+  --precision f32|f16   how weights and activations are stored (f32); f16 takes an adapter that has it
   --out DIR             folder of runs and tables (runs)
   --memory BYTES        budget for a run's memory on the device, for instance 2GB (no limit)
   --recompute auto|always|never   keep the borders of blocks alone for the backward pass and compute
@@ -63,6 +64,7 @@ const textFlags = {
   "text-column": "textColumn",
   "label-column": "labelColumn",
   prefix: "prefix",
+  precision: "precision",
   recompute: "recompute",
   out: "out",
 } as const satisfies Record<string, keyof Experiment>;

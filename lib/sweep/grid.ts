@@ -29,7 +29,7 @@ export function expandGrid(experiment: ResolvedExperiment, context: CellContext)
           method: { name: request.name, options: request.options },
           settings,
           seed,
-          precision: "f32",
+          precision: experiment.precision,
         };
         const id = cellId(cell);
         if (!cells.has(id)) cells.set(id, cell);

@@ -9,6 +9,7 @@ import { type MemoryPlan, MemoryPlanner } from "../graph/memory.ts";
 import type { Node } from "../graph/node.ts";
 import { operationsOf } from "../graph/operations.ts";
 import { plan } from "../graph/plan.ts";
+import { storagePolicy } from "../graph/precision.ts";
 import type { Sizes } from "../graph/shape.ts";
 import type { RawConfig } from "../models/config.ts";
 import { buildModel } from "../models/index.ts";
@@ -52,7 +53,7 @@ export interface CellPlan {
 export function planCell(
   config: RawConfig,
   { train, validation }: DataSize,
-  { method: { name, options }, settings, data: { trainSize }, task: { labels } }: Cell,
+  { method: { name, options }, settings, data: { trainSize }, task: { labels }, precision }: Cell,
   { recompute, memory }: Execution,
 ): CellPlan {
   const method = methods[name];
@@ -69,11 +70,13 @@ export function planCell(
   const epochs = attached.trainable.length === 0 ? 0 : settings.epochs;
   const steps = Math.ceil((trainSize ?? train) / batchSize) * epochs;
 
+  const policy = storagePolicy(precision, attached.trainable.map(({ name }) => name));
   const planned = (recomputed: boolean) => {
-    const { backward, update, scores } = runGraphs({ attached, task, settings }, steps, recomputed);
+    const parts = { attached, task, settings, precision };
+    const { backward, update, scores } = runGraphs(parts, steps, recomputed);
     const planner = new MemoryPlanner();
     const operations = (roots: readonly Node[], sizes: Sizes, keep: readonly Node[] = []) => {
-      const program = plan(roots, sizes, keep);
+      const program = plan(roots, sizes, keep, policy);
       planner.add(program, sizes);
       return operationsOf(program.order, sizes);
     };

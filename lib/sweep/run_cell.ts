@@ -9,6 +9,10 @@ export interface EpochMetrics extends ClassificationMetrics {
   trainLoss: number | null;
   /** Mean loss over the validation examples. */
   evalLoss: number;
+  /** In f16: the factor on the loss in the backward pass, as it stands after the epoch. */
+  lossScale?: number;
+  /** In f16: steps since the start that changed nothing, as their gradients overflowed. */
+  skippedSteps?: number;
 }
 
 /** One example, scored with the weights that are kept. */

@@ -136,7 +136,7 @@ function distinctNames(runs: readonly Run[]): string[] {
   });
 }
 
-function facts({ base, data, task, method, settings }: Cell): Record<string, string> {
+function facts({ base, data, task, method, settings, precision }: Cell): Record<string, string> {
   const shown = Object.entries(settingFlags).map(([flag, key]) => [
     flag,
     settingText(settings[key]),
@@ -148,6 +148,7 @@ function facts({ base, data, task, method, settings }: Cell): Record<string, str
     data: data.name,
     examples: String(data.trainSize ?? "all"),
     prefix: JSON.stringify(task.prefix),
+    precision,
   };
 }
 
@@ -164,6 +165,7 @@ function tableNotes(runs: readonly Run[], rows: readonly TableRow[]): string[] {
     ...keepNote(best, done),
     ...splitNotes(done),
     ...headNotes(done),
+    ...scaleNotes(done),
   ];
   const early = done.filter(({ result }) => result!.stoppedEarly);
   if (early.length > 0) {
@@ -213,6 +215,23 @@ function splitNotes(done: readonly Run[]): string[] {
       `with the weights that are kept.`,
     ];
   });
+}
+
+/** How the loss scale of half precision fared. */
+function scaleNotes(done: readonly Run[]): string[] {
+  const scales = done.flatMap(({ result }) => result!.last.lossScale ?? []);
+  if (scales.length === 0) return [];
+  const skipped = done.flatMap(({ result }) => result!.last.skippedSteps ?? []);
+  const range = (values: readonly number[]) => {
+    const [least, most] = [Math.min(...values), Math.max(...values)];
+    return least === most ? `${most}` : `${least} to ${most}`;
+  };
+  return [
+    `f16: weights and activations are stored in half precision; ${
+      range(skipped)
+    } steps a run were ` +
+    `skipped because gradients overflowed, and the loss scale ended at ${range(scales)}.`,
+  ];
 }
 
 /** What classifies where nothing is trained. */

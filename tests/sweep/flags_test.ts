@@ -20,7 +20,7 @@ Deno.test("experimentFromArgs() reads every flag", async () => {
     ...["--decay", "matrices", "--frozen-dropout", "0.1", "--train-size", "4000"],
     ...["--seeds", "0,1,2", "--out", "else", "--dedupe", "--text-column", "t"],
     ...["--label-column", "l", "--label-words", "0=bad,1=good", "--prefix", "sst2 sentence: "],
-    ...["--recompute", "always", "--memory", "2GB"],
+    ...["--recompute", "always", "--memory", "2GB", "--precision", "f16"],
     ...["--split", "0.2", "--split-seed", "3", "--eval", "test,train"],
     ...["--micro-batch", "8", "--optimizer", "adafactor", "--scale-parameter", "true"],
     ...["--class-weights", "0:1,1:3", "--patience", "2", "--metric", "f1", "--keep", "best"],
@@ -36,6 +36,7 @@ Deno.test("experimentFromArgs() reads every flag", async () => {
     seeds: [0, 1, 2],
     recompute: "always",
     memory: 2e9,
+    precision: "f16",
     settings: {
       epochs: 2,
       batchSize: 16,
