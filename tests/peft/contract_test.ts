@@ -1,6 +1,6 @@
 /** One contract for every method, on a small model of every family with random weights. */
 
-import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { readSafetensors, writeSafetensors } from "../../lib/formats/safetensors.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { buildModel } from "../../lib/models/index.ts";
@@ -28,6 +28,20 @@ interface Sizes {
   readonly blocks: number;
   /** Inputs and outputs of every query and value projection. */
   readonly queryValue: readonly (readonly [number, number])[];
+  /** The same without cross-attention. */
+  readonly selfQueryValue: readonly (readonly [number, number])[];
+  /** Attention blocks: over a stack's own states, and over the encoder's. */
+  readonly attentions: { readonly self: number; readonly cross: number };
+  /** Width of keys of each self-attention. */
+  readonly keys: number;
+  /** Self-attentions of the encoder, or of the one stack. */
+  readonly encoderLayers: number;
+  /** Whether there is an encoder and a decoder. */
+  readonly both: boolean;
+  /** Outputs of key and value maps and inputs of second feed-forward maps; what BERT's PEFT adds. */
+  readonly rescaled: { readonly own: number; readonly peft: number };
+  /** Biases outside the head. */
+  readonly biases: number;
   /** Parameters without a head; those of the encoder alone where the head has no decoder. */
   readonly base: { readonly all: number; readonly underHead: number };
   /** Parameters of the head, where a method has one. */
@@ -45,6 +59,13 @@ const t5Parameters = (gated: boolean): Sizes => {
     width: c,
     blocks: 3,
     queryValue: Array.from({ length: 2 * 4 }, () => [c, inner]),
+    selfQueryValue: Array.from({ length: 2 * 3 }, () => [c, inner]),
+    attentions: { self: 3, cross: 1 },
+    keys: inner,
+    encoderLayers: 2,
+    both: true,
+    rescaled: { own: 2 * 4 * inner + 3 * f, peft: 2 * 4 * inner + 3 * f },
+    biases: 0,
     base: { all: v * c + encoder + decoder + output, underHead: v * c + encoder },
     head: { own: 0, added: CLASSES * c + CLASSES },
   };
@@ -59,6 +80,13 @@ const llamaParameters = (): Sizes => {
     width: c,
     blocks: 2,
     queryValue: [[c, c], [c, keys], [c, c], [c, keys]],
+    selfQueryValue: [[c, c], [c, keys], [c, c], [c, keys]],
+    attentions: { self: 2, cross: 0 },
+    keys,
+    encoderLayers: 2,
+    both: false,
+    rescaled: { own: 2 * (2 * keys + f), peft: 2 * (2 * keys + f) },
+    biases: 0,
     base: { all, underHead: all },
     head: { own: head, added: head },
   };
@@ -73,6 +101,13 @@ const bertParameters = (): Sizes => {
     width: c,
     blocks: 2,
     queryValue: Array.from({ length: 4 }, () => [c, c]),
+    selfQueryValue: Array.from({ length: 4 }, () => [c, c]),
+    attentions: { self: 2, cross: 0 },
+    keys: c,
+    encoderLayers: 2,
+    both: false,
+    rescaled: { own: 2 * (2 * c + f), peft: 2 * (3 * c + f) },
+    biases: 2 * (4 * c + f + c + 2 * c) + c + c,
     base: { all, underHead: all },
     head: { own: head, added: head },
   };
@@ -88,6 +123,13 @@ const gpt2Parameters = (): Sizes => {
     blocks: 2,
     // Query, key and value are one map.
     queryValue: Array.from({ length: 2 }, () => [c, 3 * c]),
+    selfQueryValue: Array.from({ length: 2 }, () => [c, 3 * c]),
+    attentions: { self: 2, cross: 0 },
+    keys: c,
+    encoderLayers: 2,
+    both: false,
+    rescaled: { own: 2 * (3 * c + f), peft: 2 * (3 * c + f) },
+    biases: 2 * (3 * c + c + f + c + 2 * c) + c,
     base: { all, underHead: all },
     head: { own: head, added: head },
   };
@@ -102,19 +144,54 @@ const families = [
 ];
 
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
+const bottleneckParameters = (width: number, size: number) => 2 * width * size + width + size;
 const bottleneck = (size: number) => ({ width, blocks }: Sizes) =>
-  blocks * (2 * width * size + width + size);
+  blocks * bottleneckParameters(width, size);
+/** With adapters after attention as well. */
+const houlsby = (size: number, cross: boolean) => ({ width, blocks, attentions }: Sizes) =>
+  (blocks + attentions.self + (cross ? attentions.cross : 0)) * bottleneckParameters(width, size);
 const lowRank = (rank: number) => ({ queryValue }: Sizes) =>
   sum(queryValue.map(([inputs, outputs]) => rank * (inputs + outputs)));
 
-/** For every method: options to try, and how many parameters each adds. */
-const variants: Record<string, { options: MethodOptions; adds: (sizes: Sizes) => number }[]> = {
+/** Options to try on every family. */
+interface Variant {
+  readonly options: MethodOptions;
+  /** How many parameters the method adds with them. */
+  readonly adds: (sizes: Sizes) => number;
+  /** Families that lack what it needs, and what it says there. */
+  readonly lacks?: { readonly families: readonly string[]; readonly message: string };
+}
+
+const noBias = { families: ["T5", "T5 v1.1", "Llama"], message: "the model has no bias outside" };
+const peftPrefix = {
+  families: ["T5", "T5 v1.1"],
+  message: "PEFT gives it 20 numbers for each key, not the 3 × 6 that it has",
+};
+
+const variants: Readonly<Record<string, readonly Variant[]>> = {
   zero_shot: [{ options: {}, adds: () => 0 }],
   head: [{ options: {}, adds: () => 0 }],
   full: [{ options: {}, adds: () => 0 }],
+  bitfit: [{ options: {}, adds: () => 0, lacks: noBias }],
   soft_prompt: [
     { options: { tokens: 4 }, adds: ({ width }) => 4 * width },
     { options: { tokens: 1, init: "random" }, adds: ({ width }) => width },
+    {
+      options: { semantics: "peft", tokens: 3 },
+      adds: ({ width, both }) => (both ? 6 : 3) * width,
+    },
+    { options: { semantics: "opendelta", tokens: 2 }, adds: ({ width }) => 2 * width },
+  ],
+  prefix: [
+    {
+      options: { tokens: 3 },
+      adds: ({ attentions, keys }) => 3 * attentions.self * 2 * keys,
+    },
+    {
+      options: { semantics: "peft", tokens: 2 },
+      adds: ({ encoderLayers, keys }) => 2 * encoderLayers * 2 * keys,
+      lacks: peftPrefix,
+    },
   ],
   adapter: [
     { options: { bottleneck: 5 }, adds: bottleneck(5) },
@@ -122,10 +199,37 @@ const variants: Record<string, { options: MethodOptions; adds: (sizes: Sizes) =>
       options: { bottleneck: 1, placement: "pfeiffer", activation: "gelu" },
       adds: bottleneck(1),
     },
+    { options: { bottleneck: 3, placement: "houlsby" }, adds: houlsby(3, true) },
+    { options: { bottleneck: 3, placement: "parallel" }, adds: bottleneck(3) },
+    {
+      options: { semantics: "adapterhub", reduction: 5 },
+      adds: (sizes) => bottleneck(Math.floor(sizes.width / 5))(sizes),
+    },
+    { options: { semantics: "adapterhub", placement: "houlsby" }, adds: houlsby(1, false) },
+    {
+      options: { semantics: "adapterhub", placement: "parallel" },
+      adds: (sizes) => bottleneck(sizes.width / 2)(sizes),
+    },
+    { options: { semantics: "opendelta", bottleneck: 4 }, adds: houlsby(4, false) },
   ],
   lora: [
     { options: { rank: 3 }, adds: lowRank(3) },
     { options: { rank: 1, alpha: 4 }, adds: lowRank(1) },
+    { options: { rank: 3, rslora: true, init: "gaussian", plus: 4 }, adds: lowRank(3) },
+    {
+      options: { rank: 2, dora: true },
+      adds: (sizes) => lowRank(2)(sizes) + sum(sizes.queryValue.map(([, outputs]) => outputs)),
+    },
+    { options: { rank: 2, init: "pissa" }, adds: lowRank(2) },
+    { options: { semantics: "peft", rank: 2 }, adds: lowRank(2) },
+    {
+      options: { semantics: "opendelta", rank: 2 },
+      adds: ({ selfQueryValue }) => sum(selfQueryValue.map(([a, b]) => 2 * (a + b))),
+    },
+  ],
+  ia3: [
+    { options: {}, adds: ({ rescaled }) => rescaled.own },
+    { options: { semantics: "peft" }, adds: ({ rescaled }) => rescaled.peft },
   ],
 };
 
@@ -165,6 +269,24 @@ async function run(
   });
 }
 
+/** The base alone, computed once. */
+async function unchanged(
+  gpu: Gpu,
+  config: typeof families[number]["config"],
+  head: boolean,
+): Promise<Measures> {
+  const key = JSON.stringify([config, head]);
+  const model = buildModel(config, { classes: CLASSES, head });
+  const found = bases.get(key) ?? await run(gpu, {
+    model,
+    attached: attachMethod(model, methods.zero_shot, {}),
+    values: randomWeights(model.scope.select(), 7),
+  }, 0);
+  bases.set(key, found);
+  return found;
+}
+const bases = new Map<string, Measures>();
+
 const bits = (values: Float32Array<ArrayBuffer>) => new Uint32Array(values.slice().buffer);
 const outputBits = ({ outputs }: Measures) =>
   ["logits", "loss"].map((name) => bits(outputs.get(name)!.data));
@@ -175,18 +297,30 @@ Deno.test("every method has a contract, and only methods do", () => {
 
 for (const [name, cases] of Object.entries(variants)) {
   const method = methods[name];
+  const trainsOfBase = (parameter: string, { head }: Model) =>
+    ({
+      all: true,
+      head: head.includes(parameter),
+      biases: head.includes(parameter) || parameter.endsWith(".bias"),
+      nothing: false,
+    })[method.trains];
   const only = (model: Model, { delta }: Attached) =>
     new Set([
-      ...model.scope.select((parameter) =>
-        method.trains === "all" || method.trains === "head" && model.head.includes(parameter)
-      ).map((parameter) => parameter.name),
-      ...delta.select().map((parameter) => parameter.name),
-    ]);
+      ...model.scope.select((parameter) => trainsOfBase(parameter, model)),
+      // PiSSA's start is a constant that the method makes of the base.
+      ...delta.select((parameter) => !parameter.endsWith(".initial")),
+    ].map((parameter) => parameter.name));
 
   gpuTest(`${name} keeps the contract of methods`, async (gpu) => {
     for (const { name: family, config, sizes } of families) {
-      for (const { options, adds } of cases) {
+      const baseline = await unchanged(gpu, config, method.needsHead);
+      for (const { options, adds, lacks } of cases) {
         const where = `${family}, ${JSON.stringify(options)}`;
+        if (lacks?.families.includes(family)) {
+          const attempt = async () => await run(gpu, subject(config, name, options), 0);
+          await assertRejects(attempt, Error, lacks.message, where);
+          continue;
+        }
         const one = subject(config, name, options);
         const { model, attached, values } = one;
 
@@ -194,7 +328,9 @@ for (const [name, cases] of Object.entries(variants)) {
         const base = method.needsHead ? sizes.base.underHead : sizes.base.all;
         const head = method.needsHead ? sizes.head.added : sizes.head.own;
         const added = adds(sizes);
-        const trained = { all: base + head, head, nothing: 0 }[method.trains] + added;
+        const { biases } = sizes;
+        const trained = added +
+          { all: base + head, head, biases: biases + head, nothing: 0 }[method.trains];
         assertEquals(attached.counts, { total: base + head + added, trainable: trained }, where);
 
         // What trains is what is declared, and it alone has a gradient and moments.
@@ -205,16 +341,13 @@ for (const [name, cases] of Object.entries(variants)) {
         assertEquals(after.memory.byRole.optimizer, 8 * trained, where);
 
         // The output at the start is the base's, or there is a reason.
-        const bare = buildModel(config, { classes: CLASSES, head: method.needsHead });
-        const baseline = await run(gpu, {
-          model: bare,
-          attached: attachMethod(bare, methods.zero_shot, {}),
-          values: randomWeights(bare.scope.select(), 7),
-        }, 0);
-        if (method.startsAsBase === true) {
+        const start = typeof method.startsAsBase === "function"
+          ? method.startsAsBase(method.parse(options))
+          : method.startsAsBase;
+        if (start === true) {
           assertEquals(outputBits(after), outputBits(baseline), where);
         } else {
-          assert(method.startsAsBase.length > 0);
+          assert(start.length > 0);
           assert(after.outputs.get("logits")!.data.every(Number.isFinite), where);
           assertNotEquals(outputBits(after), outputBits(baseline), where);
         }
@@ -273,11 +406,29 @@ Deno.test("methods refuse values that break a rule", () => {
     ["lora", { dropout: 1 }, "dropout 1"],
     ["lora", { targets: "q,,v" }, "module names joined by +"],
     ["adapter", { bottleneck: 0 }, "bottleneck 0"],
+    ["adapter", { bottleneck: "half" }, "a whole number of at least 1, or auto"],
     ["adapter", { activation: "maxout" }, "relu or gelu"],
-    ["adapter", { placement: "parallel" }, "ffn or pfeiffer"],
+    ["adapter", { placement: "between" }, "ffn or pfeiffer or houlsby or parallel"],
+    ["adapter", { semantics: "peft" }, "must be own or opendelta or adapterhub"],
+    ["adapter", { semantics: "opendelta", scaling: 2 }, "under opendelta semantics: there it is 1"],
+    ["lora", { semantics: "adapterhub" }, "must be own or peft or opendelta"],
+    [
+      "lora",
+      { semantics: "opendelta", dora: true },
+      "under opendelta semantics: there it is false",
+    ],
+    ["lora", { init: "olora" }, "default or gaussian or pissa"],
+    ["lora", { plus: 0.5 }, "plus 0.5: must be a number of at least 1"],
+    ["lora", { dora: true, init: "pissa" }, "leave one of them out"],
+    ["lora", { rslora: "yes" }, "true or false"],
+    ["ia3", { semantics: "opendelta" }, "must be own or peft"],
+    ["prefix", { semantics: "adapterhub" }, "must be own or peft"],
+    ["prefix", { tokens: 0 }, "tokens 0"],
+    ["soft_prompt", { submodules: 3 }, "1 or 2, or auto"],
+    ["soft_prompt", { init: "text" }, "a start from words would need the base's tokenizer"],
     ["soft_prompt", { tokens: 0 }, "tokens 0"],
     ["soft_prompt", { tokens: -1 }, "tokens -1"],
-    ["soft_prompt", { init: "zeros" }, "vocabulary or random"],
+    ["soft_prompt", { init: "zeros" }, "vocabulary or random (a"],
   ];
   for (const [name, options, message] of bad) {
     assertThrows(() => methods[name].parse(options), RangeError, message);
