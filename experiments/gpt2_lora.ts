@@ -21,7 +21,6 @@ const preset: Preset = {
     methods: "zero_shot lora:rank=8;alpha=16;dropout=0.1;lr=3e-4",
     settings: { epochs: 3, batchSize: 32, maxLength: 128 },
     precision: "f16",
-    precision: "f16",
     out: "runs/gpt2_lora",
   }),
 };
