@@ -80,6 +80,8 @@ function updateOf(
     steps,
     schedule: settings.schedule,
     warmupSteps: warmupSteps(settings.warmup, steps),
+    optimizer: settings.optimizer,
+    scaleParameter: settings.scaleParameter,
     learningRate: settings.learningRate,
     beta1: settings.betas[0],
     beta2: settings.betas[1],

@@ -1,5 +1,6 @@
 /**
- * The update program: clipping by global norm and AdamW on every parameter, then the next step.
+ * The update program: clipping by global norm, then AdamW or Adafactor on every parameter, then the
+ * next step.
  *
  * @module
  */
@@ -7,6 +8,7 @@
 import type { Values } from "../gpu/session.ts";
 import { variable, variableAttributes } from "../graph/leaves.ts";
 import type { Node } from "../graph/node.ts";
+import { adafactor } from "../ops/adafactor.ts";
 import { adamw } from "../ops/adamw.ts";
 import { advance } from "../ops/advance.ts";
 import { clipCoefficient, gradNormPartials, partialsVariable } from "../ops/grad_norm.ts";
@@ -17,6 +19,10 @@ import { type ScheduleTable, scheduleTable } from "./schedule.ts";
 export interface UpdateOptions extends ScheduleTable {
   /** Trainable variables. */
   readonly parameters: readonly Node[];
+  /** What steps; AdamW unless given. Adafactor has no use for β1, β2 and {@link epsilon}. */
+  readonly optimizer?: "adamw" | "adafactor";
+  /** Whether Adafactor multiplies the rate by a parameter's root mean square; not unless given. */
+  readonly scaleParameter?: boolean;
   readonly epsilon: number;
   readonly weightDecay: number;
   /** What the decay touches: everything, or neither vectors (biases, norms) nor {@link vectors}. */
@@ -89,19 +95,25 @@ export function buildUpdate(options: UpdateOptions): Update {
   const clip = clipCoefficient(partials, clipNorm, lossScale ?? undefined);
   const updated = parameters.map((parameter) => {
     const matrix = parameter.shape.length > 1 && !vectors?.has(parameter);
-    return adamw({
+    const common = {
       parameter,
       gradient: gradients.get(parameter)!,
-      first: like(parameter, "first_moment", "optimizer"),
-      second: like(parameter, "second_moment", "optimizer"),
       schedule,
       step,
       clip,
+      weightDecay: decay === "all" || matrix ? options.weightDecay : 0,
+      rate: rate?.(parameter),
+    };
+    if (options.optimizer === "adafactor") {
+      return adafactor({ ...common, scaleParameter: options.scaleParameter ?? false });
+    }
+    return adamw({
+      ...common,
+      first: like(parameter, "first_moment", "optimizer"),
+      second: like(parameter, "second_moment", "optimizer"),
       beta1: options.beta1,
       beta2: options.beta2,
       epsilon: options.epsilon,
-      weightDecay: decay === "all" || matrix ? options.weightDecay : 0,
-      rate: rate?.(parameter),
     });
   });
   return {

@@ -159,6 +159,33 @@ gpuTest(
   },
 );
 
+gpuTest("Adafactor trains as AdamW does, with a smaller state in the plan", async (gpu) => {
+  const settings: Partial<TrainSettings> = {
+    optimizer: "adafactor",
+    learningRate: 0.03,
+    schedule: "constant",
+    epochs: 8,
+  };
+  const found = await run(gpu, { method: "full", settings });
+  const mean = (values: readonly number[]) => values.reduce((a, b) => a + b) / values.length;
+  const [first, last] = [mean(found.losses.slice(0, 4)), mean(found.losses.slice(-4))];
+  assert(last < first / 2, `the mean loss went from ${first} to ${last}`);
+  const again = await run(gpu, { method: "full", settings });
+  assertEquals(again.losses, found.losses);
+  const scaled = await run(gpu, {
+    method: "full",
+    settings: { ...settings, scaleParameter: true },
+  });
+  assert(scaled.losses.some((loss, i) => loss !== found.losses[i]));
+  const adamw = await run(gpu, { method: "full", settings: { epochs: 1 } });
+  const state = [...found.trained.values()].map(({ shape }) =>
+    (shape.length < 2 ? shape[0] : shape.slice(0, -1).reduce((a, b) => a * b) + shape.at(-1)!) + 132
+  );
+  const elements = [...found.trained.values()].reduce((sum, { data }) => sum + data.length, 0);
+  assertEquals(found.memory.byRole.optimizer, 4 * state.reduce((a, b) => a + b));
+  assertEquals(adamw.memory.byRole.optimizer, 8 * elements);
+});
+
 gpuTest("train() refuses a label that is no class", async (gpu) => {
   const wrong = [...examples(5), { ids: [5, 6], label: 3 }];
   for (const config of [t5Config, llamaConfig]) {
