@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { expectClose, gpuTest } from "../check_op.ts";
-import { llamaConfig, t5Config } from "../small_models.ts";
+import { bertConfig, llamaConfig, t5Config } from "../small_models.ts";
 import { Random } from "../../lib/data/random.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { Session } from "../../lib/gpu/session.ts";
@@ -184,6 +184,27 @@ gpuTest("Adafactor trains as AdamW does, with a smaller state in the plan", asyn
   const elements = [...found.trained.values()].reduce((sum, { data }) => sum + data.length, 0);
   assertEquals(found.memory.byRole.optimizer, 4 * state.reduce((a, b) => a + b));
   assertEquals(adamw.memory.byRole.optimizer, 8 * elements);
+});
+
+gpuTest("decay of matrices leaves biases, norms and prompts alone", async (gpu) => {
+  const cases = [
+    [t5Config, "full", /layer_norm|relative_attention_bias/],
+    [bertConfig, "full", /LayerNorm|bias/],
+    [t5Config, "soft_prompt", /prompt/],
+  ] as const;
+  for (const [config, method, alone] of cases) {
+    const step = async (weightDecay: number) => {
+      const settings = { epochs: 1, decay: "matrices", weightDecay } as const;
+      return (await run(gpu, { config, method, settings, train: examples(6) })).trained;
+    };
+    const [without, decayed] = [await step(0), await step(0.5)];
+    for (const [name, { data }] of without) {
+      const same = decayed.get(name)!.data.every((x, i) => x === data[i]);
+      // A vector is all of a parameter that is 1-D; a table of zeros has nothing to decay.
+      const changes = !alone.test(name) && data.some((x) => x !== 0);
+      assertEquals(same, !changes, name);
+    }
+  }
 });
 
 gpuTest("train() refuses a label that is no class", async (gpu) => {
