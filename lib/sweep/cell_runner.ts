@@ -223,7 +223,10 @@ async function runCell(shared: Shared, cell: Cell, hooks: RunHooks): Promise<Cel
     stoppedEarly: outcome.epochs < settings.epochs,
     head: headOrigin(model, weights),
     parameters: attached.counts,
-    planned: plannedBytes(memory, attached.counts),
+    planned: {
+      ...plannedBytes(memory, attached.counts),
+      recomputed: outcome.recomputed,
+    },
     predictions: predictions(data.validation, scores),
     splits: Object.fromEntries(
       Object.entries(further).map(([name, own]) => {

@@ -20,7 +20,7 @@ import { runGraphs } from "../train/graphs.ts";
 import { makeTask } from "../train/task.ts";
 import type { Cell } from "./cell.ts";
 import { plannedBytes } from "./planned_bytes.ts";
-import type { CellResult } from "./run_cell.ts";
+import type { CellResult, PlannedBytes } from "./run_cell.ts";
 
 /** What is known of the data without its texts. */
 export interface DataSize {
@@ -33,7 +33,7 @@ export interface DataSize {
 /** What a cell would take. */
 export interface CellPlan {
   readonly parameters: CellResult["parameters"];
-  readonly planned: CellResult["planned"];
+  readonly planned: PlannedBytes;
   /** Examples on the device at once, and the longest bucket. */
   readonly rows: number;
   readonly length: number;

@@ -1,11 +1,11 @@
 import type { MemoryPlan } from "../graph/memory.ts";
-import type { CellResult } from "./run_cell.ts";
+import type { CellResult, PlannedBytes } from "./run_cell.ts";
 
 /** A plan's bytes in the classes of a result: what of the base trains counts as trainable. */
 export function plannedBytes(
   memory: MemoryPlan,
   { trainable }: CellResult["parameters"],
-): CellResult["planned"] {
+): PlannedBytes {
   const { weight, trainable: added, gradient, optimizer } = memory.byRole;
   return {
     peakBytes: memory.total,

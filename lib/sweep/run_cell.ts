@@ -38,6 +38,20 @@ export interface SplitOutcome {
 /** Label words of a text-to-text model; or a head drawn by the seed, or the checkpoint's own. */
 export type HeadOrigin = "label_words" | "seeded" | "checkpoint";
 
+/** Bytes on the device, as planned before a run. */
+export interface PlannedBytes {
+  /** In all. */
+  peakBytes: number;
+  /** Of the base, but for what of it trains. */
+  weights: number;
+  /** Of what trains. */
+  trainable: number;
+  /** Of gradients and the optimizer's state. */
+  optimizer: number;
+  /** Of the arena that all intermediates share. */
+  activations: number;
+}
+
 /** What a finished cell hands back. */
 export interface CellResult {
   /** At least one entry; a method that trains nothing has one, for epoch 0. */
@@ -56,13 +70,10 @@ export interface CellResult {
   splits: Readonly<Record<string, SplitOutcome>>;
   /** Numbers of parameters, those of base and method together. */
   parameters: { total: number; trainable: number };
-  /** Bytes on the device, as planned before the run. */
-  planned: {
-    peakBytes: number;
-    weights: number;
-    trainable: number;
-    optimizer: number;
-    activations: number;
+  /** The plan that it ran by. */
+  planned: PlannedBytes & {
+    /** Whether the backward pass computed the blocks' insides again. */
+    recomputed: boolean;
   };
   /** One for each validation example, in order. */
   predictions: readonly Prediction[];

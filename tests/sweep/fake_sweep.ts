@@ -118,7 +118,14 @@ export const runCell: RunCell = async (cell, { onStep, onEpoch, signal }) => {
     head: "seeded",
     splits: {},
     parameters: { total: 2, trainable: trained ? 2 : 0 },
-    planned: { peakBytes: 1024, weights: 16, trainable: 16, optimizer: 32, activations: 960 },
+    planned: {
+      peakBytes: 1024,
+      weights: 16,
+      trainable: 16,
+      optimizer: 32,
+      activations: 960,
+      recomputed: false,
+    },
     predictions: test.map(({ x, label }, id) => ({
       id,
       label,

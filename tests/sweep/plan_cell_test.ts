@@ -49,9 +49,10 @@ gpuTest("a run's plan from its configuration is what the run allocates", async (
         onEpoch: () => {},
         signal: new AbortController().signal,
       });
-      const { peakBytes: _, ...bytes } = planned;
+      const { peakBytes: _, recomputed, ...bytes } = planned;
       const { peakBytes, ...own } = plan.planned;
       assertEquals([plan.parameters, own], [parameters, bytes], cell.method.name);
+      assertEquals(recomputed, plan.recomputed);
       // The launches' parameters, and constants of shorter buckets, are beyond the plan.
       assert(peakBytes < planned.peakBytes && peakBytes > 0.8 * planned.peakBytes);
     }
