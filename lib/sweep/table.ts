@@ -197,7 +197,8 @@ function tableNotes(runs: readonly Run[], rows: readonly TableRow[]): string[] {
 function keepNote(best: readonly Run[], done: readonly Run[]): string[] {
   if (best.length === 0) return [];
   const metrics = [...new Set(best.map(({ cell }) => cell.settings.metric))].join(" or ");
-  const where = best.length === done.length ? "All" : "Where keep is best, all";
+  const trained = done.filter(({ cell }) => cell.settings.epochs > 0);
+  const where = best.length === trained.length ? "All" : "Where keep is best, all";
   return [
     `${where} other metrics, saved weights and predictions are those of the epoch with the best ` +
     `validation ${metrics}, and so biased upwards on validation examples, not on test ones.`,
@@ -238,7 +239,7 @@ function scaleNotes(done: readonly Run[]): string[] {
 function headNotes(done: readonly Run[]): string[] {
   const texts: Record<HeadOrigin, (run: Run) => string> = {
     label_words: ({ cell }) =>
-      `zero_shot compares how likely the untrained base finds the label words ${
+      `zero_shot compares how likely the base, trained no further, finds the label words ${
         cell.task.labelWords.map((word) => `"${word}"`).join(", ")
       }.`,
     seeded: () =>
