@@ -7,7 +7,6 @@
 import { variable } from "../graph/leaves.ts";
 import type { Node } from "../graph/node.ts";
 import type { Precision } from "../graph/precision.ts";
-import type { Parameter } from "../layers/scope.ts";
 import type { Context } from "../layers/site.ts";
 import type { Trace } from "../models/model.ts";
 import { dropout } from "../ops/dropout.ts";
