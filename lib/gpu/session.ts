@@ -94,7 +94,7 @@ export class Session {
     if (budget !== null && total > budget) {
       return `Cannot plan ${total} bytes on the GPU: the budget is ${budget} bytes, ${
         total - budget
-      } fewer; raise --memory, ${waysOut}`;
+      } fewer; raise --memory, give --micro-batch, leave --recompute at auto, ${waysOut}`;
     }
     return null;
   }
