@@ -221,10 +221,13 @@ export function tableMarkdown(table: Table): string {
   return [...lines, ...(below.length > 0 ? ["", ...below] : []), ""].join("\n");
 }
 
+/** Characters of an approach's name that a terminal's table always shows. */
+const NAME = 40;
+
 /**
  * The table for a terminal: names to the left, figures to the right.
  *
- * @param width Characters that a line may take; only very long numbers make it longer
+ * @param width Characters that a line may take; long names and very long numbers make it longer
  */
 export function tableText(table: Table, width = 120): string {
   const names = columnNames(table, "terminal");
@@ -242,7 +245,9 @@ export function tableText(table: Table, width = 120): string {
   const widths = grid[0].map((_, column) => widest(column));
   const total = (gap: number): number => widths.reduce((sum, w) => sum + w + gap, -gap);
   const gap = total(2) <= width ? 2 : 1;
-  widths[0] = Math.max(12, widths[0] - Math.max(0, total(gap) - width));
+  // What tells methods apart stands at the end of their names: those are cut last.
+  const least = Math.min(widths[0], NAME);
+  widths[0] = Math.max(least, widths[0] - Math.max(0, total(gap) - width));
   const rowText = (row: readonly string[], failed: boolean): string => {
     const [name, ...rest] = row;
     const fitted = name.length > widths[0] ? name.slice(0, widths[0] - 1) + "…" : name;
