@@ -89,6 +89,11 @@ export const adapter: Method = {
   needsHead: false,
   startsAsBase: ({ placement }) =>
     placement === "parallel" || "the up-projection starts as small random numbers, not at zero",
+  note: (sites, options) =>
+    blocksOf({ sites }, options).length <
+        blocksOf({ sites }, { ...options, semantics: "own" }).length
+      ? "There is no adapter after cross-attention in this library"
+      : null,
   scaling: ({ scaling }) => Number(scaling),
   attach: (target, options) => {
     const blocks = blocksOf(target, options);
@@ -100,7 +105,10 @@ export const adapter: Method = {
   },
 };
 
-function blocksOf({ sites }: Target, { semantics, placement }: MethodOptions): BlockSite[] {
+function blocksOf(
+  { sites }: Pick<Target, "sites">,
+  { semantics, placement }: MethodOptions,
+): BlockSite[] {
   return sites.filter((site): site is BlockSite =>
     site.kind === "ffn_out" || (
       site.kind === "attn_out" && placement === "houlsby" &&

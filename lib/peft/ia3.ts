@@ -48,6 +48,12 @@ export const ia3: Method = {
   trains: "head",
   needsHead: false,
   startsAsBase: true,
+  note: (sites, options) => {
+    const narrower = rescaled({ sites }, { ...options, semantics: "own" });
+    return rescaled({ sites }, options).length === narrower.length
+      ? null
+      : "PEFT's name output.dense matches the attention's output projection as well";
+  },
   attach: (target, options) => {
     for (const { site, input, name } of rescaled(target, options)) {
       const size = input ? site.inputs : site.outputs;

@@ -87,6 +87,11 @@ export const lora: Method = {
   needsHead: false,
   startsAsBase: ({ dora }) =>
     !dora || "the weights' norms are computed on host and device, which round differently",
+  note: (sites, options) =>
+    loraSites({ sites }, options).length <
+        loraSites({ sites }, { ...options, semantics: "own" }).length
+      ? "OpenDelta leaves cross-attention out"
+      : null,
   scaling,
   rate: ({ name, shape }, { plus, semantics }) =>
     name.endsWith(".lora_B.weight") || (semantics === "peft" && shape.length === 1)

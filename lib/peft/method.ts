@@ -56,7 +56,9 @@ export interface Method {
   readonly needsHead: boolean;
   /** Whether the untrained method leaves the model's output unchanged, or why it does not. */
   readonly startsAsBase: Start | ((options: MethodOptions) => Start);
-  /** Factor of what it adds to the base's values, where it has one; {@linkcode attach} uses it. */
+  /** What a reader of its numbers on a model with these sites should know; null where nothing. */
+  readonly note?: (sites: readonly Site[], options: MethodOptions) => string | null;
+  /** Factor of what it adds to the base's values, where it has one; `attach` uses it. */
   readonly scaling?: (options: MethodOptions) => number;
   /** Factor on a trained parameter's learning rate; 1 unless given. */
   readonly rate?: (parameter: Parameter, options: MethodOptions) => number;

@@ -36,6 +36,11 @@ export const prefix: Method = {
   trains: "head",
   needsHead: false,
   startsAsBase: "the prefix stands in front of the keys from the start",
+  note: (sites, { semantics }) =>
+    semantics === "peft" && isEncoderDecoder(sites)
+      ? "PEFT's prefix reaches the decoder alone: its layer j reads entries 4j and 4j + 1, modulo " +
+        "two per encoder layer; entries that no layer reads are stored, trained and counted too"
+      : null,
   positions: ({ tokens }) => Number(tokens),
   attach: (target, { tokens, semantics }) => {
     const { sites } = target;

@@ -1,6 +1,6 @@
 import { plus } from "../graph/shape.ts";
 import type { Initializer } from "../layers/scope.ts";
-import type { EmbedSite } from "../layers/site.ts";
+import type { EmbedSite, Site } from "../layers/site.ts";
 import { concat, slice } from "../ops/concat.ts";
 import { broadcastTo } from "../ops/elementwise.ts";
 import { fill } from "../ops/fill.ts";
@@ -55,6 +55,13 @@ export const softPrompt: Method = {
   trains: "head",
   needsHead: false,
   startsAsBase: "the prompt stands in front of the input from the start",
+  note: (sites, options) => {
+    const { tokens } = options;
+    const rows = copiesOf(sites, options) * Number(tokens);
+    return rows === tokens ? null : `PEFT keeps a prompt for encoder and decoder each ` +
+      `(num_transformer_submodules 2): ${rows} rows are stored, trained and counted, and the ` +
+      `first ${tokens} are fed to the encoder`;
+  },
   positions: ({ tokens }) => Number(tokens),
   attach: ({ sites, delta }, options) => {
     const site = sites.find((one) => one.kind === "embed");
@@ -62,9 +69,7 @@ export const softPrompt: Method = {
       throw new RangeError("Cannot attach soft_prompt: the model has no token embedding");
     }
     const count = Number(options.tokens);
-    const copies = options.submodules === "auto"
-      ? (isEncoderDecoder(sites) ? 2 : 1)
-      : Number(options.submodules);
+    const copies = copiesOf(sites, options);
     const rows = delta.parameter(
       "prompt_embeddings",
       [count * copies, site.width],
@@ -84,6 +89,12 @@ export const softPrompt: Method = {
     });
   },
 };
+
+/** How many times as many rows are stored as are fed. */
+function copiesOf(sites: readonly Site[], { submodules }: MethodOptions): number {
+  if (submodules !== "auto") return Number(submodules);
+  return isEncoderDecoder(sites) ? 2 : 1;
+}
 
 function startOf({ semantics, init }: MethodOptions, { table }: EmbedSite): Initializer {
   if (init === "vocabulary") {

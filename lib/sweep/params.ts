@@ -107,7 +107,13 @@ function readArguments(args: readonly string[]) {
   return { names: words.map(String), methods, classes: Number(classes), help };
 }
 
-async function openConfig(name: string): Promise<RawConfig> {
+/**
+ * The configuration that a command line names.
+ *
+ * @param name A name in {@linkcode knownConfigs}, a `config.json`, or a folder with one.
+ * @throws Error where it cannot be read.
+ */
+export async function openConfig(name: string): Promise<RawConfig> {
   if (Object.hasOwn(knownConfigs, name)) return knownConfigs[name];
   return name.endsWith(".json") ? await readJsonFile(name) : await readConfig(name);
 }
