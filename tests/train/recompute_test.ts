@@ -15,7 +15,7 @@ import { trainSettings } from "../../lib/train/settings.ts";
 import { type Encoded, makeTask } from "../../lib/train/task.ts";
 import { train, type TrainOutcome } from "../../lib/train/trainer.ts";
 import { gpuTest } from "../check_op.ts";
-import { llamaConfig, t5Config } from "../small_models.ts";
+import { bertConfig, gpt2Config, llamaConfig, t5Config } from "../small_models.ts";
 
 const WORDS = { words: ["no", "yes"], ids: [[3], [5]] };
 const SETTINGS = trainSettings({
@@ -97,6 +97,8 @@ for (
   const [family, config] of Object.entries({
     t5: { ...t5Config, num_layers: 3, num_decoder_layers: 3 },
     llama: { ...llamaConfig, num_hidden_layers: 4 },
+    bert: { ...bertConfig, num_hidden_layers: 3 },
+    gpt2: { ...gpt2Config, n_layer: 3 },
   })
 ) {
   for (const name of ["full", "lora"]) {
