@@ -11,7 +11,8 @@ const HALF: Partial<Record<Element, Element>> = { "f32": "f16", "vec4<f32>": "ve
 /**
  * The same program with some of its f32 bindings stored as f16: what it reads from them is widened
  * as it is read, what it writes to them rounded as it is written, and everything between is as it
- * was. Vectors of four stay vectors. A value beyond 65504 becomes infinite.
+ * was. Vectors of four stay vectors. A value beyond 65504 becomes infinite where the adapter rounds to
+ * the nearest, as WGSL leaves open; loss scaling rests on that.
  *
  * @param names Bindings, each of f32 or vec4<f32>.
  * @throws TypeError where a binding is missing, of another type, or updated by an operator such as
