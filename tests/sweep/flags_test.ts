@@ -120,6 +120,7 @@ Deno.test("experimentFromArgs() refuses what it does not know", async () => {
     [["--lr", "1e-3,"], 'Cannot use --lr ""'],
     [["--lr", "-1"], "Cannot use"],
     [["--epochs", "0"], "Cannot use --epochs 0: must be a whole number of at least 1"],
+    [["--precision", "f8"], 'Cannot use --precision "f8": must be f32 or f16'],
     [["--batch", "2.5"], "Cannot use --batch 2.5"],
     [["--schedule", "step"], 'Cannot use --schedule "step": must be linear, cosine or constant'],
     [["--seeds", "0,0"], "Cannot use --seeds [0,0]: must be different whole numbers"],
