@@ -53,14 +53,22 @@ export async function prepareSweep(experiment: ResolvedExperiment): Promise<Prep
   const base = await openBase(experiment.base);
   const data = await openData(experiment);
   const { labels } = data;
-  const textToText = base.build(labels.length, false).textToText !== undefined;
+  const capable = base.build(labels.length, false).textToText !== undefined;
+  if (experiment.task === "text-to-text" && !capable) {
+    throw new RangeError(
+      `Cannot use task text-to-text with base ${base.name}: it classifies by a head alone; leave ` +
+        `--task out`,
+    );
+  }
+  const textToText = capable && experiment.task !== "classification";
   const words = resolveLabelWords(experiment.labelWords, labels);
   const context: CellContext = {
     base: { name: base.name, digest: base.digest },
     tokenizer: { digest: base.tokenizerDigest },
     data: describeData(experiment, data),
     task: {
-      prefix: experiment.prefix ?? (textToText ? usualPrefix(experiment.base) : ""),
+      head: capable && !textToText,
+      prefix: experiment.prefix ?? (capable ? usualPrefix(experiment.base) : ""),
       labelWords: words,
       labels: [...labels],
     },
@@ -155,7 +163,8 @@ async function runCell(shared: Shared, cell: Cell, hooks: RunHooks): Promise<Cel
   const { settings, seed } = cell;
   const classes = data.labels.length;
   const method = methods[cell.method.name];
-  const model = base.build(classes, method.needsHead);
+  const head = method.needsHead || cell.task.head;
+  const model = base.build(classes, head);
   const attached = attachMethod(model, method, cell.method.options);
   const maxLength = Math.min(
     settings.maxLength,
@@ -168,7 +177,7 @@ async function runCell(shared: Shared, cell: Cell, hooks: RunHooks): Promise<Cel
   const further: Readonly<Record<string, readonly Example[]>> = Object.fromEntries(
     cell.data.evaluate.map((name) => [name, name === "train" ? sample : data.test!]),
   );
-  const weights = await base.weights(classes, method.needsHead);
+  const weights = await base.weights(classes, head);
   const watch = new EpochWatch<EpochMetrics>(settings);
   const epochs: EpochMetrics[] = [];
   let kept = null as { metrics: EpochMetrics; scores: Scores } | null;
@@ -223,6 +232,7 @@ async function runCell(shared: Shared, cell: Cell, hooks: RunHooks): Promise<Cel
     stoppedEarly: outcome.epochs < settings.epochs,
     head: headOrigin(model, weights),
     parameters: attached.counts,
+    note: method.note?.(model.scope.sites, cell.method.options) ?? null,
     planned: {
       ...plannedBytes(memory, attached.counts),
       recomputed: outcome.recomputed,

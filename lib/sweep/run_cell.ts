@@ -70,6 +70,8 @@ export interface CellResult {
   splits: Readonly<Record<string, SplitOutcome>>;
   /** Numbers of parameters, those of base and method together. */
   parameters: { total: number; trainable: number };
+  /** What a reader of these numbers should know of the method on this base. */
+  note?: string | null;
   /** The plan that it ran by. */
   planned: PlannedBytes & {
     /** Whether the backward pass computed the blocks' insides again. */

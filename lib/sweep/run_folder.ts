@@ -22,7 +22,7 @@ export interface RunDescription {
 export interface RunResult extends
   Pick<
     CellResult,
-    "best" | "last" | "kept" | "stoppedEarly" | "head" | "parameters" | "planned"
+    "best" | "last" | "kept" | "stoppedEarly" | "head" | "parameters" | "note" | "planned"
   > {
   /** The cell's id. */
   id: string;
@@ -116,6 +116,7 @@ export async function publishRun(
       ...Object.fromEntries(further.map(([name, split]) => [name, split.metrics])),
     },
     parameters,
+    note: result.note ?? null,
     planned,
   };
   await createFileExclusive(`${folder}/result.json`, json(published));

@@ -148,6 +148,7 @@ function facts({ base, data, task, method, settings, precision }: Cell): Record<
     data: data.name,
     examples: String(data.trainSize ?? "all"),
     prefix: JSON.stringify(task.prefix),
+    task: task.head ? "classification" : "text-to-text",
     precision,
   };
 }
@@ -166,6 +167,7 @@ function tableNotes(runs: readonly Run[], rows: readonly TableRow[]): string[] {
     ...splitNotes(done),
     ...headNotes(done),
     ...scaleNotes(done),
+    ...methodNotes(done),
   ];
   const early = done.filter(({ result }) => result!.stoppedEarly);
   if (early.length > 0) {
@@ -191,6 +193,14 @@ function tableNotes(runs: readonly Run[], rows: readonly TableRow[]): string[] {
     );
   }
   return notes;
+}
+
+/** What methods say of their numbers, once for each approach. */
+function methodNotes(done: readonly Run[]): string[] {
+  const notes = done.flatMap(({ approach, result }) =>
+    result!.note == null ? [] : [`${approach}: ${result!.note}.`]
+  );
+  return [...new Set(notes)];
 }
 
 /** What the figures beside the two accuracies are, where not all are the last epoch's. */

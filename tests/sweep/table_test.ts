@@ -152,6 +152,9 @@ Deno.test("the notes say which epoch the figures are from, and what zero_shot cl
   assertStringIncludes(notes("zero_shot", { head: "seeded" }), "as the seed drew it, untrained");
   assertStringIncludes(notes("zero_shot", { head: "label_words" }), 'words "negative", "positive"');
   assertStringIncludes(notes("zero_shot", { head: "checkpoint" }), "that the checkpoint brings");
+  const note = "20 rows are stored and 10 fed";
+  assertStringIncludes(notes("lora", { note }), `: ${note}.`);
+  assertEquals(notes("lora:rank=1,8", { note: null }).includes("null"), false);
   const early = notes("lora full", { stoppedEarly: true });
   assertStringIncludes(early, "Patience ended 2 of 2 runs before their last epoch.");
 });
