@@ -9,17 +9,29 @@ import {
 } from "@std/assert";
 import { adapterHubNames } from "../../lib/formats/adapterhub.ts";
 import type { NameMap } from "../../lib/formats/delta.ts";
+import { openDeltaNames } from "../../lib/formats/opendelta.ts";
 import { peftNames } from "../../lib/formats/peft.ts";
 import { type Tensor, writeSafetensors } from "../../lib/formats/safetensors.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
+import type { RawConfig } from "../../lib/models/config.ts";
 import { buildModel } from "../../lib/models/index.ts";
 import { checkParity } from "../../lib/parity/parity.ts";
 import { measure } from "../../lib/parity/measure.ts";
 import { reportText } from "../../lib/parity/report.ts";
 import { methods } from "../../lib/peft/index.ts";
 import { attachMethod, type MethodOptions } from "../../lib/peft/method.ts";
-import { randomWeights } from "../../lib/train/initialize.ts";
-import { classes, inputs, llamaConfig, smallBatch, t5Config, targets } from "../small_models.ts";
+import { initialValues, randomWeights } from "../../lib/train/initialize.ts";
+import {
+  bertConfig,
+  classes,
+  gpt2Config,
+  inputs,
+  llamaConfig,
+  smallBatch,
+  t5Config,
+  t5GatedConfig,
+  targets,
+} from "../small_models.ts";
 
 const same: NameMap = { own: (name) => name, foreign: (name) => name };
 
@@ -30,19 +42,20 @@ interface Made {
 
 /** Writes a golden folder whose expected tensors are what this project computes. */
 async function makeFolder(gpu: Gpu, dir: string, made: {
-  config: typeof t5Config | typeof llamaConfig;
+  config: RawConfig;
   method: string;
   options?: MethodOptions;
   names?: NameMap;
-  adapter?: { config: unknown; file: string };
+  adapter?: { config: unknown; file: string; configFile?: string };
 }): Promise<Made> {
   const { config, method, options = {}, names = same, adapter } = made;
   const model = buildModel(config, { classes: 3, head: false });
   const attached = attachMethod(model, methods[method], methods[method].parse(options));
   const base = randomWeights(model.scope.select(), 3);
   // Random ups and B, so that every gradient says something.
+  const trains = new Set(attached.trainable);
   const delta = new Map(
-    attached.delta.select().map(({ name, shape }) => [
+    attached.delta.select().filter((one) => trains.has(one)).map(({ name, shape }) => [
       name,
       randomWeights([{
         name,
@@ -52,11 +65,13 @@ async function makeFolder(gpu: Gpu, dir: string, made: {
       }], 5).get(name)!,
     ]),
   );
+  const constants = attached.delta.select().filter((one) => !trains.has(one))
+    .map((one) => [one.name, initialValues(one, 0, base)] as const);
   const found = await measure({
     gpu,
     model,
     attached,
-    values: new Map([...base, ...delta]),
+    values: new Map([...base, ...delta, ...constants]),
     batch: smallBatch(model),
     steps: 5,
     learningRate: 1e-3,
@@ -84,7 +99,7 @@ async function makeFolder(gpu: Gpu, dir: string, made: {
   await writeSafetensors(`${dir}/model.safetensors`, tensors(base, same));
   await writeSafetensors(`${dir}/expected.safetensors`, expected);
   if (adapter !== undefined) {
-    await json("adapter_config.json", adapter.config);
+    await json(adapter.configFile ?? "adapter_config.json", adapter.config);
     await writeSafetensors(`${dir}/${adapter.file}`, tensors(delta, names));
   }
   return { dir, expected };
@@ -122,6 +137,12 @@ const bottleneckConfig = {
   },
 };
 
+/** What OpenDelta puts adapters behind in the small T5. */
+const t5Blocks = ["encoder.block.0", "encoder.block.1", "decoder.block.0"].flatMap((block) => [
+  `${block}.layer.0.SelfAttention.o`,
+  `${block}.layer.${block.startsWith("encoder") ? 1 : 2}.DenseReluDense.wo`,
+]);
+
 parityTest("folders of any name and size are compared in full", async (gpu, dir) => {
   const kinds = {
     "a T5": { config: t5Config, method: "full" },
@@ -147,6 +168,112 @@ parityTest("folders of any name and size are compared in full", async (gpu, dir)
           modules_to_save: ["score"],
         },
         file: "adapter_model.safetensors",
+      },
+    },
+    "a DoRA": {
+      config: gpt2Config,
+      method: "lora",
+      options: { rank: 2, alpha: 3, targets: "c_attn+mlp.c_proj", dora: true, rslora: true },
+      names: peftNames("lora"),
+      adapter: {
+        config: {
+          peft_type: "LORA",
+          r: 2,
+          lora_alpha: 3,
+          target_modules: ["c_attn", "mlp.c_proj"],
+          use_dora: true,
+          use_rslora: true,
+          fan_in_fan_out: true,
+        },
+        file: "adapter_model.safetensors",
+      },
+    },
+    "a PiSSA": {
+      config: bertConfig,
+      method: "lora",
+      options: { rank: 3, alpha: 6, init: "pissa" },
+      names: peftNames("lora"),
+      adapter: {
+        config: {
+          peft_type: "LORA",
+          r: 3,
+          lora_alpha: 6,
+          target_modules: ["query", "value"],
+          init_lora_weights: "pissa",
+        },
+        file: "adapter_model.safetensors",
+      },
+    },
+    "a doubled prompt": {
+      config: t5Config,
+      method: "soft_prompt",
+      options: { tokens: 3, semantics: "peft" },
+      names: peftNames("soft_prompt"),
+      adapter: {
+        config: {
+          peft_type: "PROMPT_TUNING",
+          task_type: "SEQ_2_SEQ_LM",
+          num_virtual_tokens: 3,
+        },
+        file: "adapter_model.safetensors",
+      },
+    },
+    "adapters after attention": {
+      config: gpt2Config,
+      method: "adapter",
+      options: { bottleneck: 3, activation: "gelu_new", placement: "houlsby" },
+      names: adapterHubNames("mood.v2"),
+      adapter: {
+        config: {
+          ...bottleneckConfig,
+          hidden_size: 12,
+          config: {
+            ...bottleneckConfig.config,
+            mh_adapter: true,
+            non_linearity: "gelu_new",
+            original_ln_before: false,
+            reduction_factor: 4,
+          },
+        },
+        file: "adapter.safetensors",
+      },
+    },
+    "adapters beside": {
+      config: bertConfig,
+      method: "adapter",
+      options: { bottleneck: 6, placement: "parallel", scaling: 2 },
+      names: adapterHubNames("mood.v2"),
+      adapter: {
+        config: {
+          ...bottleneckConfig,
+          hidden_size: 12,
+          config: {
+            ...bottleneckConfig.config,
+            is_parallel: true,
+            non_linearity: "relu",
+            original_ln_before: false,
+            reduction_factor: 2,
+            scaling: 2.0,
+          },
+        },
+        file: "adapter.safetensors",
+      },
+    },
+    "OpenDelta's adapters": {
+      config: t5GatedConfig,
+      method: "adapter",
+      options: { semantics: "opendelta", bottleneck: 3 },
+      names: openDeltaNames(
+        t5Blocks.flatMap((module) =>
+          ["down", "up"].flatMap((part) =>
+            ["weight", "bias"].map((kind) => `${module}.adapter.modulelist.${part}_proj.${kind}`)
+          )
+        ),
+      ),
+      adapter: {
+        config: { delta_type: "adapter", bottleneck_dim: 3 },
+        file: "delta.safetensors",
+        configFile: "delta_config.json",
       },
     },
     "a prompt": {
