@@ -33,6 +33,8 @@ export interface Cell {
   };
   /** How texts and classes are put to the model. */
   task: {
+    /** Whether a base that could answer in words classifies by a head under every method. */
+    head: boolean;
     /** Put before every text. */
     prefix: string;
     /** The word that stands for each class, in class order. */

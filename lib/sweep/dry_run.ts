@@ -86,7 +86,7 @@ function cellsOf(experiment: ResolvedExperiment, { name, labels }: DataSize): Ce
       evaluate: [],
       columns: { text: "", label: "" },
     },
-    task: { prefix: "", labelWords: labels, labels },
+    task: { head: experiment.task === "classification", prefix: "", labelWords: labels, labels },
   });
 }
 

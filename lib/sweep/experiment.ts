@@ -39,6 +39,8 @@ export interface Experiment extends Execution {
   labelColumn: string | null;
   /** Word for each label, by label or in class order; null: see {@linkcode resolveLabelWords}. */
   labelWords: Readonly<Record<string, string>> | readonly string[] | null;
+  /** How classes are told; null: text-to-text where the base and the method can, else a head. */
+  task: "classification" | "text-to-text" | null;
   /** Put before every text; null takes the base's usual one. */
   prefix: string | null;
   /** How weights and activations are stored. */
@@ -102,6 +104,10 @@ const rules: Record<keyof Experiment, { check: (value: unknown) => boolean; rule
     },
     rule: "different words, one for each of at least two labels",
   },
+  task: {
+    check: (value) => [null, "classification", "text-to-text"].includes(value as string | null),
+    rule: "classification or text-to-text",
+  },
   prefix: { check: (value) => value === null || typeof value === "string", rule: "a text" },
   precision: { check: (value) => value === "f32" || value === "f16", rule: "f32 or f16" },
   recompute: {
@@ -152,6 +158,7 @@ export function sweep(
     textColumn: null,
     labelColumn: null,
     labelWords: null,
+    task: null,
     prefix: null,
     precision: "f32",
     ...defaultExecution,

@@ -34,6 +34,7 @@ export function usage(about: string): string {
   --dedupe              remove training examples that also stand in another split
   --text-column NAME    --label-column NAME
   --label-words ...     "0=negative,1=positive", or words in class order
+  --task classification|text-to-text   by a head, or in label words (words where the base can)
   --prefix TEXT         put before every text, for instance "sst2 sentence: "
   --precision f32|f16   how weights and activations are stored (f32); f16 takes an adapter that has it
   --out DIR             folder of runs and tables (runs)
@@ -63,6 +64,7 @@ const textFlags = {
   methods: "methods",
   "text-column": "textColumn",
   "label-column": "labelColumn",
+  task: "task",
   prefix: "prefix",
   precision: "precision",
   recompute: "recompute",

@@ -53,16 +53,19 @@ export interface CellPlan {
 export function planCell(
   config: RawConfig,
   { train, validation }: DataSize,
-  { method: { name, options }, settings, data: { trainSize }, task: { labels }, precision }: Cell,
+  { method: { name, options }, settings, data: { trainSize }, task, precision }: Cell,
   { recompute, memory }: Execution,
 ): CellPlan {
   const method = methods[name];
-  const model = buildModel(config, { classes: labels.length, head: method.needsHead });
+  const model = buildModel(config, {
+    classes: task.labels.length,
+    head: method.needsHead || task.head,
+  });
   const attached = attachMethod(model, method, options);
   const words = model.textToText === undefined
     ? null
-    : { words: labels, ids: labels.map((_, i) => [i]) };
-  const task = makeTask(model, 0, words);
+    : { words: task.labels, ids: task.labels.map((_, i) => [i]) };
+  const scored = makeTask(model, 0, words);
   const { batchSize } = settings;
   const rows = settings.microBatch ?? batchSize;
   const longest = (model.maxLength ?? Infinity) - attached.positions;
@@ -72,7 +75,7 @@ export function planCell(
 
   const policy = storagePolicy(precision, attached.trainable.map(({ name }) => name));
   const planned = (recomputed: boolean) => {
-    const parts = { attached, task, settings, precision };
+    const parts = { attached, task: scored, settings, precision };
     const { backward, update, scores } = runGraphs(parts, steps, recomputed);
     const planner = new MemoryPlanner();
     const operations = (roots: readonly Node[], sizes: Sizes, keep: readonly Node[] = []) => {

@@ -245,7 +245,7 @@ function scaleNotes(done: readonly Run[]): string[] {
   ];
 }
 
-/** What classifies where nothing is trained. */
+/** What classifies where nothing is trained, or where another way was asked for. */
 function headNotes(done: readonly Run[]): string[] {
   const texts: Record<HeadOrigin, (run: Run) => string> = {
     label_words: ({ cell }) =>
@@ -258,7 +258,13 @@ function headNotes(done: readonly Run[]): string[] {
     checkpoint: () => "zero_shot uses the classification head that the checkpoint brings.",
   };
   const untrained = done.filter(({ cell }) => cell.method.name === "zero_shot");
-  return [...new Set(untrained.map((run) => texts[run.result!.head](run)))];
+  const notes = untrained.map((run) => texts[run.result!.head](run));
+  if (done.some(({ cell }) => cell.task.head)) {
+    notes.push(
+      "The base's encoder classifies by a linear head under every method, not in label words.",
+    );
+  }
+  return [...new Set(notes)];
 }
 
 /**

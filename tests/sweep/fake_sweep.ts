@@ -50,7 +50,7 @@ export const context: CellContext = {
     evaluate: [],
     columns: { text: "sentence", label: "label" },
   },
-  task: { prefix: "", labelWords: ["negative", "positive"], labels: ["0", "1"] },
+  task: { head: false, prefix: "", labelWords: ["negative", "positive"], labels: ["0", "1"] },
 };
 
 /** Cells of an experiment over the fake methods. */

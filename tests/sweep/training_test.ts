@@ -173,3 +173,18 @@ Deno.test("what does not fit the data is refused before anything runs", async ()
     'unknown label "funny"',
   );
 });
+
+Deno.test("--task classification puts a head on a text-to-text base under every method", async () => {
+  const { found, table } = await run(folder, ".", {
+    methods: "zero_shot lora:rank=2;lr=2e-2",
+    task: "classification",
+    settings: { epochs: 4, batchSize: 16 },
+  });
+  assertEquals(found.map(({ result }) => result.head), ["seeded", "seeded"]);
+  const [zeroShot, lora] = found.map(({ result }) => result.parameters);
+  // The head of four classes on a width of 64, without the decoder; LoRA on the encoder's q and v.
+  assertEquals(lora.total - zeroShot.total, lora.trainable - (4 * 64 + 4));
+  const accuracy = found[1].result.splits.validation.accuracy;
+  assert(accuracy > 0.7, `${accuracy}`); // the first class's share is one half
+  assertStringIncludes(table.replace(/\s+/g, " "), "not in label words");
+});
