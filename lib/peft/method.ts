@@ -19,6 +19,8 @@ export interface Target {
   readonly base: Scope;
   /** Receives the parameters that the method adds. */
   readonly delta: Scope;
+  /** Token ids of a text, where the base's tokenizer is at hand. */
+  readonly encode?: (text: string) => readonly number[];
 }
 
 /** Values of parameters, by name. */
@@ -104,6 +106,8 @@ export interface Attachable {
   readonly scope: Scope;
   /** Names of the classification head's parameters. */
   readonly head: readonly string[];
+  /** Token ids of a text; a method whose parameters start from words needs it to start. */
+  readonly encode?: (text: string) => readonly number[];
 }
 
 /**
@@ -118,7 +122,8 @@ export function attachMethod(
   options: MethodOptions,
 ): Attached {
   const delta = new Scope();
-  method.attach({ sites: model.scope.sites, base: model.scope, delta }, options);
+  const { scope, encode } = model;
+  method.attach({ sites: scope.sites, base: scope, delta, encode }, options);
   const own = delta.select().filter(({ node }) => variableAttributes(node).role === "trainable");
   const trainable = [...trainedOfBase(model, method), ...own];
   const total = countParameters(model.scope.select()) + countParameters(own);

@@ -35,6 +35,12 @@ export function oneOf(...words: readonly string[]): OptionRule {
   return { rule: words.join(" or "), check: (value) => words.includes(String(value)) };
 }
 
+/** Any text. */
+export const words: OptionRule = {
+  rule: "a text, its words joined by spaces or +",
+  check: (value) => typeof value === "string",
+};
+
 /** Module names joined by `+`, or `auto`. */
 export const names: OptionRule = {
   rule: "module names joined by +, as in q+v, or auto",

@@ -27,6 +27,8 @@ export interface SemanticRules {
   readonly defaults?: Readonly<MethodOptions>;
   /** Options that keep their default there. */
   readonly without?: readonly string[];
+  /** Rules of options that are narrower there. */
+  readonly rules?: Readonly<Record<string, OptionRule>>;
 }
 
 /** Options with their semantics. */
@@ -57,7 +59,10 @@ export function semanticParser(
   return (options) => {
     checkOptions(method, options, rules);
     const semantics = (options.semantics ?? "own") as Semantics;
-    const { defaults = {}, without = [] } = own.libraries[semantics] ?? {};
+    const { defaults = {}, without = [], rules: narrower = {} } = own.libraries[semantics] ?? {};
+    const narrowed = Object.entries(options).filter(([key]) => Object.hasOwn(narrower, key));
+    const named = `${method} under ${semantics} semantics`;
+    checkOptions(named, Object.fromEntries(narrowed), narrower);
     const base = { semantics, ...own.defaults, ...defaults };
     for (const key of without) {
       if (options[key] === undefined || options[key] === (base as MethodOptions)[key]) continue;

@@ -4,35 +4,54 @@ import type { EmbedSite, Site } from "../layers/site.ts";
 import { concat, slice } from "../ops/concat.ts";
 import { broadcastTo } from "../ops/elementwise.ts";
 import { fill } from "../ops/fill.ts";
-import type { Method, MethodOptions } from "./method.ts";
-import { count, type OptionRule, orAuto } from "./options.ts";
+import type { Method, MethodOptions, Target } from "./method.ts";
+import { count, oneOf, type OptionRule, orAuto, words } from "./options.ts";
 import { semanticLabel, semanticParser, semanticsOf } from "./semantics.ts";
 import { isEncoderDecoder } from "./targets.ts";
-
-const start: OptionRule = {
-  rule: "vocabulary or random (a start from words would need the base's tokenizer here)",
-  check: (value) => value === "vocabulary" || value === "random",
-};
 
 const submodules: OptionRule = { rule: "1 or 2", check: (value) => value === 1 || value === 2 };
 
 const own = {
-  defaults: { tokens: 10, init: "vocabulary", submodules: 1 },
-  rules: { tokens: count, init: start, submodules: orAuto(submodules) },
+  defaults: { tokens: 10, init: "vocabulary", text: "", submodules: 1 },
+  rules: {
+    tokens: count,
+    init: oneOf("vocabulary", "random", "text"),
+    text: words,
+    submodules: orAuto(submodules),
+  },
   libraries: {
-    peft: { defaults: { init: "random", submodules: "auto" }, without: ["init"] },
-    opendelta: { defaults: { tokens: 100 }, without: ["submodules"] },
+    peft: {
+      defaults: { init: "random", submodules: "auto" },
+      rules: { init: oneOf("random", "text") },
+    },
+    opendelta: {
+      defaults: { tokens: 100 },
+      without: ["text", "submodules"],
+      rules: { init: oneOf("vocabulary", "random") },
+    },
   },
 };
 
-const parse = semanticParser("soft_prompt", own);
+const check = semanticParser("soft_prompt", own);
+
+function parse(options: MethodOptions): MethodOptions {
+  const parsed = check(options);
+  if ((parsed.init === "text") !== (parsed.text !== "")) {
+    throw new RangeError(
+      `Cannot use soft_prompt with init ${parsed.init} and text ${
+        JSON.stringify(parsed.text)
+      }: init text takes a text and the others none, as in init=text;text=is+it+good`,
+    );
+  }
+  return parsed;
+}
 
 /**
  * Soft prompt (Lester et al., 2021): trained vectors `prompt_embeddings` [tokens, width] in front of
  * the embedded input (of the encoder alone, where there is a decoder), always attended to.
  *
- * They start as vocabulary rows from number 100 on, behind the special tokens and byte pieces, or as
- * N(0, 0.5). OpenDelta takes the first rows, or uniform numbers within ±0.5; PEFT N(0, 1). PEFT
+ * They start as vocabulary rows from number 100 on, behind the special tokens and byte pieces, as
+ * N(0, 0.5), or as the rows of a text's tokens, repeated or cut to the length. OpenDelta takes the first rows, or uniform numbers within ±0.5; PEFT N(0, 1). PEFT
  * stores `submodules` times as many rows, two of an encoder-decoder unless told otherwise, and feeds
  * the first of them; the others are trained (by weight decay alone), saved and counted all the same.
  */
@@ -41,11 +60,11 @@ export const softPrompt: Method = {
   defaults: { semantics: "own", ...own.defaults },
   parse,
   label: (options) => {
-    const { semantics, tokens, init, submodules } = options;
+    const { semantics, tokens, init, text, submodules } = options;
     const usual = parse({ semantics });
     return semanticLabel([
       `Soft prompt, ${tokens} ${tokens === 1 ? "token" : "tokens"}`,
-      init === usual.init ? "" : `${init} init`,
+      init === usual.init ? "" : init === "text" ? `from "${spaced(text)}"` : `${init} init`,
       submodules === usual.submodules
         ? ""
         : `${submodules} submodule${submodules === 1 ? "" : "s"}`,
@@ -63,7 +82,8 @@ export const softPrompt: Method = {
       `first ${tokens} are fed to the encoder`;
   },
   positions: ({ tokens }) => Number(tokens),
-  attach: ({ sites, delta }, options) => {
+  attach: (target, options) => {
+    const { sites, delta } = target;
     const site = sites.find((one) => one.kind === "embed");
     if (site === undefined) {
       throw new RangeError("Cannot attach soft_prompt: the model has no token embedding");
@@ -73,7 +93,7 @@ export const softPrompt: Method = {
     const rows = delta.parameter(
       "prompt_embeddings",
       [count * copies, site.width],
-      startOf(options, site),
+      startOf(options, site, count * copies, target),
       "trainable",
     );
     const prompt = copies === 1 ? rows : slice(rows, 0, 0, count);
@@ -96,7 +116,36 @@ function copiesOf(sites: readonly Site[], { submodules }: MethodOptions): number
   return isEncoderDecoder(sites) ? 2 : 1;
 }
 
-function startOf({ semantics, init }: MethodOptions, { table }: EmbedSite): Initializer {
+const spaced = (text: MethodOptions[string]) => String(text).replaceAll("+", " ");
+
+function startOf(
+  { semantics, init, text }: MethodOptions,
+  { table, width }: EmbedSite,
+  rows: number,
+  { encode }: Pick<Target, "encode">,
+): Initializer {
+  if (init === "text") {
+    return {
+      kind: "computed",
+      from: [table],
+      compute: ([values]) => {
+        const ids = encode?.(spaced(text)) ?? [];
+        if (ids.length === 0) {
+          throw new RangeError(
+            `Cannot start soft_prompt from ${JSON.stringify(spaced(text))}: ` +
+              (encode === undefined ? "there is no tokenizer here" : "it has no tokens"),
+          );
+        }
+        const start = new Float32Array(rows * width);
+        for (let row = 0; row < rows; row++) {
+          const from = ids[row % ids.length] * width;
+          start.set(values.subarray(from, from + width), row * width);
+        }
+        return start;
+      },
+      text: "rows of a text's tokens",
+    };
+  }
   if (init === "vocabulary") {
     return { kind: "rows", parameter: table, start: semantics === "opendelta" ? 0 : 100 };
   }

@@ -165,7 +165,8 @@ async function runCell(shared: Shared, cell: Cell, hooks: RunHooks): Promise<Cel
   const method = methods[cell.method.name];
   const head = method.needsHead || cell.task.head;
   const model = base.build(classes, head);
-  const attached = attachMethod(model, method, cell.method.options);
+  const encode = (text: string) => base.tokenizer.encodeBare(text);
+  const attached = attachMethod({ ...model, encode }, method, cell.method.options);
   const maxLength = Math.min(
     settings.maxLength,
     (model.maxLength ?? Infinity) - attached.positions,

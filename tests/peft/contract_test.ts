@@ -425,14 +425,38 @@ Deno.test("methods refuse values that break a rule", () => {
     ["prefix", { semantics: "adapterhub" }, "must be own or peft"],
     ["prefix", { tokens: 0 }, "tokens 0"],
     ["soft_prompt", { submodules: 3 }, "1 or 2, or auto"],
-    ["soft_prompt", { init: "text" }, "a start from words would need the base's tokenizer"],
+    ["soft_prompt", { init: "text" }, "init text takes a text and the others none"],
+    ["soft_prompt", { text: "is it good" }, "init text takes a text and the others none"],
+    ["soft_prompt", { init: "text", text: 3 }, "text 3: must be a text"],
+    [
+      "soft_prompt",
+      { semantics: "peft", init: "vocabulary" },
+      'Cannot use soft_prompt under peft semantics with init "vocabulary": must be random or text',
+    ],
+    ["soft_prompt", { semantics: "opendelta", init: "text", text: "a" }, "under opendelta"],
     ["soft_prompt", { tokens: 0 }, "tokens 0"],
     ["soft_prompt", { tokens: -1 }, "tokens -1"],
-    ["soft_prompt", { init: "zeros" }, "vocabulary or random (a"],
+    ["soft_prompt", { init: "zeros" }, "vocabulary or random or text"],
   ];
   for (const [name, options, message] of bad) {
     assertThrows(() => methods[name].parse(options), RangeError, message);
   }
+});
+
+Deno.test("a prompt can start from a text's tokens, repeated to its length", () => {
+  const options = methods.soft_prompt.parse({ tokens: 3, init: "text", text: "is+good" });
+  assertEquals(methods.soft_prompt.label(options), 'Soft prompt, 3 tokens, from "is good"');
+  const base = randomWeights(model().scope.select(), 7);
+  const table = base.get("model.embed_tokens.weight")!;
+  const start = (encode?: (text: string) => number[]) => {
+    const { delta } = attachMethod({ ...model(), encode }, methods.soft_prompt, options);
+    return initialValues(delta.parameters.get("prompt_embeddings")!, 0, base);
+  };
+  const row = (id: number) => [...table.subarray(24 * id, 24 * (id + 1))];
+  const found = start((text) => text === "is good" ? [5, 117] : []);
+  assertEquals([...found], [...row(5), ...row(117), ...row(5)]);
+  assertThrows(() => start(() => []), RangeError, 'from "is good": it has no tokens');
+  assertThrows(() => start(), RangeError, "there is no tokenizer here");
 });
 
 Deno.test("a LoRA target that matches no layer lists those that there are", () => {
