@@ -22,6 +22,8 @@ export interface Base {
   readonly digest: string;
   readonly tokenizerDigest: string;
   readonly tokenizer: Tokenizer;
+  /** Its `config.json`. */
+  readonly config: RawConfig;
   /** A fresh model for some task; each run attaches its method to its own. */
   build(classes: number, head: boolean): Model;
   /** Values of such a model's parameters; read once and kept. */
@@ -78,6 +80,7 @@ export function makeBase({ config, source, ...rest }: BaseParts): Base {
   const loaded = new Map<string, Promise<WeightValues>>();
   return {
     ...rest,
+    config,
     build,
     weights: (classes, head) => {
       const key = `${classes} ${head}`;

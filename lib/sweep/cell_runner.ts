@@ -38,6 +38,7 @@ import type {
   PreparedSweep,
   RunHooks,
 } from "./run_cell.ts";
+import { writePlaces } from "./tuned.ts";
 import { dataNotes, describeData, openData } from "./sweep_data.ts";
 
 /** What T5 was taught to expect before a sentence of SST-2 (Raffel et al., 2020, appendix D). */
@@ -89,7 +90,11 @@ export async function prepareSweep(experiment: ResolvedExperiment): Promise<Prep
   return {
     cells,
     runCell: (cell, hooks) =>
-      runCell({ gpu, base, data, encoder, labelWords, execution }, cell, hooks),
+      runCell(
+        { gpu, base, data, encoder, labelWords, execution, place: experiment.base },
+        cell,
+        hooks,
+      ),
     adapter: {
       name: gpu.adapter.description,
       limitsDigest: digestJson(gpu.adapter.limits).slice(0, 16),
@@ -155,6 +160,8 @@ interface Shared {
   readonly encoder: Encoder;
   readonly labelWords: LabelWords | null;
   readonly execution: Execution;
+  /** Where the base was found. */
+  readonly place: string;
 }
 
 async function runCell(shared: Shared, cell: Cell, hooks: RunHooks): Promise<CellResult> {
@@ -223,6 +230,7 @@ async function runCell(shared: Shared, cell: Cell, hooks: RunHooks): Promise<Cel
       ),
     );
   }
+  await writePlaces(hooks.folder, { base: shared.place });
   const { memory, steps, trainSeconds } = outcome;
   const { metrics, scores } = kept!;
   return {

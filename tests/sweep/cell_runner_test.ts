@@ -58,7 +58,13 @@ Deno.test("the same cell run twice gives the same bytes in every file that holds
       if (name === "times.json") continue;
       assertEquals(again.get(name), bytes, `${cell.method.name}: ${name}`);
     }
-    const expected = ["metrics.jsonl", "predictions.csv", "predictions_test.csv", "result.json"]
+    const expected = [
+      "local.json",
+      "metrics.jsonl",
+      "predictions.csv",
+      "predictions_test.csv",
+      "result.json",
+    ]
       .concat("run.json", "times.json");
     const trained = cell.method.name === "zero_shot" ? [] : ["delta.safetensors"];
     assertEquals([...files.keys()].sort(), [...trained, ...expected].sort());

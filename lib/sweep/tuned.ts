@@ -1,0 +1,155 @@
+/**
+ * A finished run, opened again: its model with the weights that it kept, and what puts texts to it.
+ *
+ * @module
+ */
+
+import type { Tokenizer } from "../data/tokenizer.ts";
+import { writeFileAtomic } from "../formats/atomic.ts";
+import { readJsonFile } from "../formats/huggingface.ts";
+import { readSafetensors } from "../formats/safetensors.ts";
+import type { RawConfig } from "../models/config.ts";
+import type { Model } from "../models/model.ts";
+import { methods } from "../peft/index.ts";
+import { type Attached, attachMethod, type Method, type MethodOptions } from "../peft/method.ts";
+import { initialValues, type WeightValues } from "../train/initialize.ts";
+import type { LabelWords } from "../train/task.ts";
+import { type Base, openBase } from "./base.ts";
+import type { Cell } from "./cell.ts";
+import { methodInfo } from "./method_spec.ts";
+import { readRun, type Run } from "./run_folder.ts";
+
+/** What a run tuned, ready to be exported, evaluated or asked. */
+export interface Tuned {
+  /** The run's folder. */
+  readonly folder: string;
+  readonly run: Run;
+  readonly cell: Cell;
+  readonly base: Base;
+  readonly config: RawConfig;
+  readonly model: Model;
+  readonly method: Method;
+  readonly options: MethodOptions;
+  readonly attached: Attached;
+  /** Values of every parameter of model and method, as the run left them. */
+  readonly values: WeightValues;
+  readonly tokenizer: Tokenizer;
+  /** The data's own names of the classes. */
+  readonly labels: readonly string[];
+  /** How a text-to-text model tells the classes apart; null where a head does. */
+  readonly labelWords: LabelWords | null;
+  /** Tokens after which a text is cut. */
+  readonly maxLength: number;
+  /** Token ids of a text, as the run put its texts to the model. */
+  readonly encode: (text: string) => number[];
+}
+
+/** Where a run found what it was made from, on the machine that it ran on. */
+interface Places {
+  readonly base: string;
+}
+
+const PLACES = "local.json";
+
+/** Notes where a run's base lies, beside its description, which holds no path. */
+export async function writePlaces(folder: string, places: Places): Promise<void> {
+  await writeFileAtomic(`${folder}/${PLACES}`, JSON.stringify(places, null, 2) + "\n");
+}
+
+/**
+ * Opens a finished run.
+ *
+ * @param folder The run's folder.
+ * @param from The base's folder; by default where the run found it.
+ * @throws Error where the run is not done or its base is not there, RangeError where the base is
+ *   another one than the run's, TypeError where the run's weights do not fit.
+ */
+export async function openTuned(folder: string, from?: string): Promise<Tuned> {
+  const run = await readRun(folder);
+  if (run === null) throw new Error(`Cannot open run ${folder}: it has no run.json`);
+  if (run.result === null) {
+    throw new Error(
+      `Cannot open run ${folder}: it has no result${
+        run.error === null ? "" : ` (${run.error})`
+      }; run its sweep again first`,
+    );
+  }
+  const { cell } = run;
+  const place = from ?? (await readJsonFile(`${folder}/${PLACES}`) as unknown as Places).base;
+  const base = await openBase(place);
+  if (base.digest !== cell.base.digest || base.tokenizerDigest !== cell.tokenizer.digest) {
+    throw new RangeError(
+      `Cannot open run ${folder}: it was made from ${cell.base.name} (${
+        cell.base.digest.slice(0, 12)
+      }), ${place} has ${base.digest.slice(0, 12)}; name the run's base with --base`,
+    );
+  }
+  const { name, options } = cell.method;
+  methodInfo(name, methods);
+  const method = methods[name];
+  const { labels } = cell.task;
+  const head = method.needsHead || cell.task.head;
+  const model = base.build(labels.length, head);
+  const attached = attachMethod(model, method, options);
+  const words = cell.task.labelWords;
+  const maxLength = Math.min(
+    cell.settings.maxLength,
+    (model.maxLength ?? Infinity) - attached.positions,
+  );
+  return {
+    folder,
+    run,
+    cell,
+    base,
+    config: base.config,
+    model,
+    method,
+    options,
+    attached,
+    values: await trainedValues(
+      folder,
+      cell,
+      model,
+      attached,
+      await base.weights(labels.length, head),
+    ),
+    tokenizer: base.tokenizer,
+    labels,
+    labelWords: model.textToText === undefined
+      ? null
+      : { words, ids: words.map((word) => base.tokenizer.encodeBare(word)) },
+    maxLength,
+    encode: (text) => base.tokenizer.encode(cell.task.prefix + text, maxLength),
+  };
+}
+
+/** The base's values, what the seed draws where it has none, and over both what was trained. */
+async function trainedValues(
+  folder: string,
+  { seed }: Cell,
+  { scope }: Model,
+  { trainable, delta }: Attached,
+  base: WeightValues,
+): Promise<WeightValues> {
+  const values = new Map(base);
+  for (const parameter of [...scope.select(), ...delta.select()]) {
+    if (!values.has(parameter.name)) {
+      values.set(parameter.name, initialValues(parameter, seed, base));
+    }
+  }
+  if (trainable.length === 0) return values;
+  const file = await readSafetensors(`${folder}/delta.safetensors`);
+  const held = new Set(file.names());
+  const wrong = trainable.find(({ name, shape }) =>
+    !held.has(name) || `${file.info(name).shape}` !== `${shape}`
+  );
+  if (wrong !== undefined || held.size !== trainable.length) {
+    throw new TypeError(
+      `Cannot open run ${folder}: delta.safetensors holds ${held.size} tensors, not the ${trainable.length} that ${
+        wrong?.name ?? "the method"
+      } asks for`,
+    );
+  }
+  for (const { name } of trainable) values.set(name, await file.read(name));
+  return values;
+}
