@@ -5,6 +5,7 @@ import { type DelimitedFormat, fail, readDelimited, type Table } from "./delimit
 import { countDuplicates, type Duplicates, removeDuplicates, type Splits } from "./duplicates.ts";
 import type { Example, SplitName } from "./example.ts";
 import { type Labels, mapLabels } from "./labels.ts";
+import { readParquet } from "./parquet.ts";
 import { sampleStratified, splitStratified } from "./stratify.ts";
 
 export type { Duplicates } from "./duplicates.ts";
@@ -41,7 +42,7 @@ export interface Dataset {
 
 /** What to load and how; one of `dir` and `files` is needed. */
 export interface DatasetOptions {
-  /** Folder with the splits under GLUE's names, or a single file. */
+  /** Folder with the splits under GLUE's names (TSV, CSV or Parquet), or a single file. */
   readonly dir?: string;
   /** The splits' files. */
   readonly files?: {
@@ -55,7 +56,10 @@ export interface DatasetOptions {
   readonly labelColumn?: string;
   /** By default what each file's name says. */
   readonly format?: DelimitedFormat;
-  /** All labels in the order of their classes; by default those of the training file, sorted. */
+  /**
+   * All labels in the order of their classes; by default as the training file knows them (Parquet),
+   * or else those in it, sorted.
+   */
   readonly labels?: readonly string[];
   /** Share of the training file that becomes validation where that has no file; 0.1 by default. */
   readonly validationRatio?: number;
@@ -80,15 +84,20 @@ export async function loadDataset(options: DatasetOptions): Promise<Dataset> {
   if ((dir === undefined) === (files === undefined)) {
     throw new TypeError("Cannot load data: one of dir and files is needed, and not both");
   }
-  const found: SplitFiles = dir !== undefined
-    ? await findSplits(dir)
-    : { ...files!, test: files!.test === undefined ? [] : [files!.test] };
+  const found: SplitFiles = dir !== undefined ? await findSplits(dir) : {
+    train: [files!.train],
+    validation: files!.validation === undefined ? undefined : [files!.validation],
+    test: files!.test === undefined ? [] : [[files!.test]],
+  };
   const notes: string[] = [`texts cleaned: ${CLEANING_RULES}`];
   const train = await readSplit(found.train, options);
   const validation = found.validation && await readSplit(found.validation, options);
   const test = await readTest(found.test ?? [], options, notes);
 
-  const labels = mapLabels(train.rows.map((row) => row.label), options.labels?.map(cleanText));
+  const labels = mapLabels(
+    train.rows.map((row) => row.label),
+    (options.labels ?? train.classes)?.map(cleanText),
+  );
   let splits: Splits = {
     train: toExamples(train, labels),
     validation: validation ? toExamples(validation, labels) : [],
@@ -99,7 +108,7 @@ export async function loadDataset(options: DatasetOptions): Promise<Dataset> {
     splits = { ...splits, ...splitOff(splits.train, ratio, seed, notes) };
   } else if (validationRatio !== undefined) {
     throw new RangeError(
-      `Cannot split data: ${validation.table.file} is the validation split already; ` +
+      `Cannot split data: ${validation.tables[0].file} is the validation split already; ` +
         "leave out the ratio, or name the training file alone as data",
     );
   }
@@ -125,7 +134,9 @@ export async function loadDataset(options: DatasetOptions): Promise<Dataset> {
   }
   const sources = [["train", train], ["validation", validation], ["test", test]] as const;
   const source: DataSource = {
-    files: sources.flatMap(([split, read]) => read ? [{ split, ...fileOf(read.table) }] : []),
+    files: sources.flatMap(([split, read]) =>
+      read?.tables.map((table) => ({ split, ...fileOf(table) })) ?? []
+    ),
     ...validation ? {} : { split: { ratio, seed } },
     notes,
   };
@@ -151,49 +162,66 @@ export function makeDataset(
   return { train, validation, test, labels, source, duplicates, digest };
 }
 
+/** A split as its files have it. */
 interface Read {
-  table: Table;
-  rows: { text: string; label: string }[];
+  tables: Table[];
+  rows: { text: string; label: string; table: Table; line: number }[];
+  /** Names of all classes, where the files know them. */
+  classes?: readonly string[];
 }
 
-async function readSplit(path: string, options: DatasetOptions): Promise<Read> {
-  return withColumns(await readDelimited(path, options.format), options);
+async function readSplit(paths: readonly string[], options: DatasetOptions): Promise<Read> {
+  return withColumns(await readTables(paths, options.format), options);
+}
+
+async function readTables(paths: readonly string[], format?: DelimitedFormat): Promise<Table[]> {
+  const tables: Table[] = [];
+  for (const path of paths) {
+    const isParquet = format === undefined && path.endsWith(".parquet");
+    tables.push(isParquet ? await readParquet(path) : await readDelimited(path, format));
+  }
+  return tables;
 }
 
 /** The test split with labels, if any; what is passed over is noted. */
 async function readTest(
-  paths: readonly string[],
+  splits: readonly (readonly string[])[],
   options: DatasetOptions,
   notes: string[],
 ): Promise<Read | undefined> {
   const labelled: Read[] = [];
-  for (const path of paths) {
-    const table = await readDelimited(path, options.format);
-    const column = table.columns.indexOf(options.labelColumn ?? "label");
-    if (column < 0) {
-      notes.push(`${nameOf(path)} passed over: it has no labels`);
-    } else if (table.rows.every((row) => row[column].trim() === "-1")) {
-      notes.push(`${nameOf(path)} passed over: its labels are hidden (all are -1)`);
-    } else labelled.push(withColumns(table, options));
+  for (const paths of splits) {
+    const tables = await readTables(paths, options.format);
+    const name = options.labelColumn ?? "label";
+    const isHidden = ({ columns, rows }: Table) =>
+      rows.every((row) => row[columns.indexOf(name)].trim() === "-1");
+    if (tables.some(({ columns }) => !columns.includes(name))) {
+      notes.push(`${nameOf(paths[0])} passed over: it has no labels`);
+    } else if (tables.every(isHidden)) {
+      notes.push(`${nameOf(paths[0])} passed over: its labels are hidden (all are -1)`);
+    } else labelled.push(withColumns(tables, options));
   }
   if (labelled.length > 1) {
-    const [a, b] = labelled.map(({ table }) => table.file);
+    const [a, b] = labelled.map(({ tables }) => tables[0].file);
     throw new Error(`Cannot read data: ${a} and ${b} could both be the test split; remove one`);
   }
   return labelled[0];
 }
 
-function withColumns(table: Table, options: DatasetOptions): Read {
+function withColumns(tables: Table[], options: DatasetOptions): Read {
   const texts = options.textColumn === undefined ? ["sentence", "text"] : [options.textColumn];
-  const text = columnOf(table, "text", texts);
-  const label = columnOf(table, "label", [options.labelColumn ?? "label"]);
-  const rows = table.rows.map((fields, i) => {
-    const row = { text: cleanText(fields[text]), label: cleanText(fields[label]) };
-    if (row.text === "") fail(table.file, table.lines[i], "the text is empty; remove the row");
-    if (row.label === "") fail(table.file, table.lines[i], "the label is missing");
-    return row;
+  const rows = tables.flatMap((table) => {
+    const text = columnOf(table, "text", texts);
+    const label = columnOf(table, "label", [options.labelColumn ?? "label"]);
+    return table.rows.map((fields, i) => {
+      const line = table.lines[i];
+      const row = { text: cleanText(fields[text]), label: cleanText(fields[label]), table, line };
+      if (row.text === "") fail(table.file, line, "the text is empty; remove the row");
+      if (row.label === "") fail(table.file, line, "the label is missing");
+      return row;
+    });
   });
-  return { table, rows };
+  return { tables, rows, classes: tables[0].classes?.get(options.labelColumn ?? "label") };
 }
 
 function columnOf({ file, columns }: Table, role: string, names: string[]): number {
@@ -206,14 +234,14 @@ function columnOf({ file, columns }: Table, role: string, names: string[]): numb
   );
 }
 
-function toExamples({ table, rows }: Read, labels: Labels): Example[] {
-  return rows.map(({ text, label: name }, id) => {
+function toExamples({ rows }: Read, labels: Labels): Example[] {
+  return rows.map(({ text, label: name, table, line }, id) => {
     const label = labels.ids.get(name);
     if (label !== undefined) return { text, label, id };
     const known = labels.names.slice(0, 20).join(", ") + (labels.names.length > 20 ? ", …" : "");
     return fail(
       table.file,
-      table.lines[id],
+      line,
       `unknown label ${JSON.stringify(name)}; known are ${known}`,
     );
   });

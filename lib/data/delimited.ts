@@ -15,10 +15,12 @@ export interface Table {
   readonly columns: readonly string[];
   /** Rows of exactly as many fields as there are columns. */
   readonly rows: readonly (readonly string[])[];
-  /** The line on which each row begins, counted from 1. */
+  /** The line on which each row begins, counted from 1; in a Parquet file, the row itself. */
   readonly lines: readonly number[];
   /** SHA-256 of the file as it stands on the disk. */
   readonly sha256: string;
+  /** For columns of classes whose names the file knows: these, in the order of the classes. */
+  readonly classes?: ReadonlyMap<string, readonly string[]>;
 }
 
 /**
@@ -82,19 +84,20 @@ export function parseDelimited(
 }
 
 /**
- * Refuses a file for what stands on one of its lines.
+ * Refuses a file for what stands on one of its lines (in Parquet: rows).
  *
  * @throws {RangeError} Always; the message has file, line and reason.
  */
 export function fail(file: string, line: number, reason: string): never {
-  throw new RangeError(`Cannot read ${file}, line ${line}: ${reason}`);
+  const unit = file.endsWith(".parquet") ? "row" : "line";
+  throw new RangeError(`Cannot read ${file}, ${unit} ${line}: ${reason}`);
 }
 
 function formatOf(path: string): DelimitedFormat {
   if (/\.tsv(\.gz)?$/.test(path)) return "tsv";
   if (/\.csv(\.gz)?$/.test(path)) return "csv";
   throw new RangeError(
-    `Cannot read ${path}: its name must end with .tsv, .csv, .tsv.gz or .csv.gz; ` +
+    `Cannot read ${path}: its name must end with .tsv, .csv, .tsv.gz, .csv.gz or .parquet; ` +
       "for another name, state the format",
   );
 }

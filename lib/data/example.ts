@@ -4,7 +4,7 @@ export interface Example {
   readonly text: string;
   /** Class, counted from 0. */
   readonly label: number;
-  /** Row in the file of its split, counted from 0 and without the header; unique in its split. */
+  /** Row in the file (or files) of its split, counted from 0 and without the header; unique there. */
   readonly id: number;
 }
 
