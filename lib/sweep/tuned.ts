@@ -8,6 +8,7 @@ import type { Tokenizer } from "../data/tokenizer.ts";
 import { writeFileAtomic } from "../formats/atomic.ts";
 import { readJsonFile } from "../formats/huggingface.ts";
 import { readSafetensors } from "../formats/safetensors.ts";
+import type { Parameter } from "../layers/scope.ts";
 import type { RawConfig } from "../models/config.ts";
 import type { Model } from "../models/model.ts";
 import { methods } from "../peft/index.ts";
@@ -19,20 +20,25 @@ import type { Cell } from "./cell.ts";
 import { methodInfo } from "./method_spec.ts";
 import { readRun, type Run } from "./run_folder.ts";
 
-/** What a run tuned, ready to be exported, evaluated or asked. */
-export interface Tuned {
-  /** The run's folder. */
-  readonly folder: string;
-  readonly run: Run;
+/** A base with a method's trained values, ready to be exported, evaluated or asked. */
+export interface TunedModel {
+  /** The whole description of what was trained. */
   readonly cell: Cell;
+  /** What it was trained from. */
   readonly base: Base;
+  /** The base's `config.json`. */
   readonly config: RawConfig;
+  /** The base's model for the task, with the method attached. */
   readonly model: Model;
+  /** How it was trained. */
   readonly method: Method;
+  /** The method's options, every one resolved. */
   readonly options: MethodOptions;
+  /** What of it trains. */
   readonly attached: Attached;
-  /** Values of every parameter of model and method, as the run left them. */
+  /** Values of every parameter of model and method, f32, as training left them. */
   readonly values: WeightValues;
+  /** The base's tokenizer. */
   readonly tokenizer: Tokenizer;
   /** The data's own names of the classes. */
   readonly labels: readonly string[];
@@ -40,8 +46,16 @@ export interface Tuned {
   readonly labelWords: LabelWords | null;
   /** Tokens after which a text is cut. */
   readonly maxLength: number;
-  /** Token ids of a text, as the run put its texts to the model. */
+  /** Token ids of a text, as training put its texts to the model. */
   readonly encode: (text: string) => number[];
+}
+
+/** A finished run, opened again. */
+export interface Tuned extends TunedModel {
+  /** The run's folder. */
+  readonly folder: string;
+  /** What its folder says of it. */
+  readonly run: Run;
 }
 
 /** Where a run found what it was made from, on the machine that it ran on. */
@@ -84,6 +98,21 @@ export async function openTuned(folder: string, from?: string): Promise<Tuned> {
       }), ${place} has ${base.digest.slice(0, 12)}; name the run's base with --base`,
     );
   }
+  return { folder, run, ...await tunedModel(cell, base, (names) => readDelta(folder, names)) };
+}
+
+/**
+ * Puts trained values into the model of a cell.
+ *
+ * @param base The cell's own.
+ * @param read Values of some parameters, by name; asked for those that train.
+ * @throws TypeError where the cell's method is unknown, and what `read` throws.
+ */
+export async function tunedModel(
+  cell: Cell,
+  base: Base,
+  read: (trainable: readonly Parameter[]) => Promise<WeightValues>,
+): Promise<TunedModel> {
   const { name, options } = cell.method;
   methodInfo(name, methods);
   const method = methods[name];
@@ -96,9 +125,9 @@ export async function openTuned(folder: string, from?: string): Promise<Tuned> {
     cell.settings.maxLength,
     (model.maxLength ?? Infinity) - attached.positions,
   );
+  const values = startValues(cell, model, attached, await base.weights(labels.length, head));
+  for (const [name, trained] of await read(attached.trainable)) values.set(name, trained);
   return {
-    folder,
-    run,
     cell,
     base,
     config: base.config,
@@ -106,13 +135,7 @@ export async function openTuned(folder: string, from?: string): Promise<Tuned> {
     method,
     options,
     attached,
-    values: await trainedValues(
-      folder,
-      cell,
-      model,
-      attached,
-      await base.weights(labels.length, head),
-    ),
+    values,
     tokenizer: base.tokenizer,
     labels,
     labelWords: model.textToText === undefined
@@ -123,20 +146,25 @@ export async function openTuned(folder: string, from?: string): Promise<Tuned> {
   };
 }
 
-/** The base's values, what the seed draws where it has none, and over both what was trained. */
-async function trainedValues(
-  folder: string,
+/** The base's values, and what the seed draws where it has none. */
+function startValues(
   { seed }: Cell,
   { scope }: Model,
-  { trainable, delta }: Attached,
+  { delta }: Attached,
   base: WeightValues,
-): Promise<WeightValues> {
+): Map<string, Float32Array<ArrayBuffer>> {
   const values = new Map(base);
   for (const parameter of [...scope.select(), ...delta.select()]) {
     if (!values.has(parameter.name)) {
       values.set(parameter.name, initialValues(parameter, seed, base));
     }
   }
+  return values;
+}
+
+/** What a run trained, from its folder. */
+async function readDelta(folder: string, trainable: readonly Parameter[]): Promise<WeightValues> {
+  const values = new Map<string, Float32Array<ArrayBuffer>>();
   if (trainable.length === 0) return values;
   const file = await readSafetensors(`${folder}/delta.safetensors`);
   const held = new Set(file.names());
