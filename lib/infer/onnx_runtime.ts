@@ -1,0 +1,37 @@
+/**
+ * ONNX Runtime, loaded when it is first asked for: it is the only part that needs FFI.
+ *
+ * @module
+ */
+
+/** What the npm package `onnxruntime-node` exports. */
+export type OnnxRuntime = typeof import("onnxruntime-node");
+
+/**
+ * The package, with its version. Deno fetches what an `import` names before anything runs, so that
+ * a name known only at run time keeps these hundred megabytes away from whoever never asks.
+ */
+export const ONNX_RUNTIME_PACKAGE: string = "npm:onnxruntime-node@1.30.0";
+
+let loading: Promise<OnnxRuntime> | null = null;
+
+/**
+ * Loads ONNX Runtime, once.
+ *
+ * @throws Error where the process may not use its library, or the package cannot be had.
+ */
+export async function loadOnnxRuntime(): Promise<OnnxRuntime> {
+  loading ??= import(ONNX_RUNTIME_PACKAGE);
+  try {
+    return await loading;
+  } catch (error) {
+    const reason = error instanceof Deno.errors.NotCapable
+      ? "this process was not granted FFI to its library; use ./tunegrid predict or deno task predict, whose permission set has it"
+      : `${
+        error instanceof Error ? error.message.split("\n")[0] : error
+      }; it is fetched from npm on first use`;
+    throw new Error(`Cannot load ONNX Runtime (${ONNX_RUNTIME_PACKAGE}): ${reason}`, {
+      cause: error,
+    });
+  }
+}
