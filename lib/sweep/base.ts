@@ -18,15 +18,24 @@ import { missingBase, parseHubBase } from "./references.ts";
 export interface Base {
   /** Folder name, or `embedded`. */
   readonly name: string;
-  /** Digest of configuration and weights. */
+  /** What {@linkcode openBase} was given; the name where it was made of parts. */
+  readonly place: string;
+  /** SHA-256 of configuration and weights, hexadecimal. */
   readonly digest: string;
+  /** SHA-256 of the tokenizer's file, hexadecimal. */
   readonly tokenizerDigest: string;
+  /** Text to token ids and back. */
   readonly tokenizer: Tokenizer;
   /** Its `config.json`. */
   readonly config: RawConfig;
-  /** A fresh model for some task; each run attaches its method to its own. */
+  /**
+   * A fresh model for some task; each run attaches its method to its own.
+   *
+   * @param classes Number of classes.
+   * @param head Whether to classify by a head where the family could do it text-to-text.
+   */
   build(classes: number, head: boolean): Model;
-  /** Values of such a model's parameters; read once and kept. */
+  /** Values of such a model's parameters, f32 by name; read once and kept. */
   weights(classes: number, head: boolean): Promise<WeightValues>;
 }
 
@@ -49,6 +58,7 @@ export async function openBase(name: string): Promise<Base> {
   }
   return makeBase({
     name: name.replace(/\/+$/, "").split("/").pop()!,
+    place: name,
     config: folder.config,
     source: folder.weights,
     digest: digestJson({ config: folder.config, weights: await folder.weights.digest() }),
@@ -65,21 +75,35 @@ async function openEmbeddedBase(): Promise<Base> {
 
 /** What a base is made of. */
 export interface BaseParts {
+  /** What results call it. */
   readonly name: string;
+  /** What opens it again; the name unless given. */
+  readonly place?: string;
+  /** Content of its `config.json`. */
   readonly config: RawConfig;
+  /** Its weights under Hugging Face's names. */
   readonly source: TensorSource;
+  /** Its tokenizer. */
   readonly tokenizer: Tokenizer;
+  /** Tells it from every other base; for files a SHA-256. */
   readonly digest: string;
+  /** Tells its tokenizer from every other. */
   readonly tokenizerDigest: string;
 }
 
-/** A base from its parts; checks that the tokenizer's ids fit the embedding. */
+/**
+ * A base from its parts.
+ *
+ * @throws RangeError where the tokenizer has ids that the embedding lacks, TypeError where the
+ *   configuration does not fit.
+ */
 export function makeBase({ config, source, ...rest }: BaseParts): Base {
   const build = (classes: number, head: boolean) => buildModel(config, { classes, head });
   rest.tokenizer.checkFits(build(2, false).vocabulary);
   const loaded = new Map<string, Promise<WeightValues>>();
   return {
     ...rest,
+    place: rest.place ?? rest.name,
     config,
     build,
     weights: (classes, head) => {

@@ -23,7 +23,7 @@ import type { Execution } from "../train/execution.ts";
 import type { WeightValues } from "../train/initialize.ts";
 import { largest, softmax, splitMetrics } from "../train/metrics.ts";
 import { type Encoded, type LabelWords, makeTask } from "../train/task.ts";
-import { type EpochOutcome, type Scores, train } from "../train/trainer.ts";
+import { type EpochOutcome, type Scores, train, type TrainOutcome } from "../train/trainer.ts";
 import { type Base, EMBEDDED, openBase } from "./base.ts";
 import type { Cell } from "./cell.ts";
 import type { ResolvedExperiment } from "./experiment.ts";
@@ -52,7 +52,42 @@ const T5_PREFIX = "sst2 sentence: ";
  */
 export async function prepareSweep(experiment: ResolvedExperiment): Promise<PreparedSweep> {
   const base = await openBase(experiment.base);
-  const data = await openData(experiment);
+  const { train, ...prepared } = await prepareCells(experiment, base, await openData(experiment));
+  return {
+    ...prepared,
+    runCell: async (cell, hooks) => {
+      const { result, trained } = await train(cell, hooks);
+      await writeTrained(hooks.folder, trained, base.place);
+      return result;
+    },
+  };
+}
+
+/** What a cell's training leaves. */
+export interface TrainedCell {
+  /** Measurements, predictions, counts and times. */
+  readonly result: CellResult;
+  /** Kept values of what trained, by name. */
+  readonly trained: TrainOutcome["trained"];
+}
+
+/** An experiment with its base and data opened: its cells, and what trains them. */
+export interface PreparedCells extends Omit<PreparedSweep, "runCell"> {
+  /** Trains one of the cells; nothing is written. */
+  readonly train: (cell: Cell, hooks: Omit<RunHooks, "folder">) => Promise<TrainedCell>;
+}
+
+/**
+ * Resolves the cells of an experiment on a base and data that are open; the experiment's own `base`
+ * and `data` give the names.
+ *
+ * @throws TypeError or RangeError saying what of them does not fit.
+ */
+export async function prepareCells(
+  experiment: ResolvedExperiment,
+  base: Base,
+  data: Dataset,
+): Promise<PreparedCells> {
   const { labels } = data;
   const capable = base.build(labels.length, false).textToText !== undefined;
   if (experiment.task === "text-to-text" && !capable) {
@@ -89,12 +124,8 @@ export async function prepareSweep(experiment: ResolvedExperiment): Promise<Prep
   const execution: Execution = { recompute, memory };
   return {
     cells,
-    runCell: (cell, hooks) =>
-      runCell(
-        { gpu, base, data, encoder, labelWords, execution, place: experiment.base },
-        cell,
-        hooks,
-      ),
+    train: (cell, hooks) =>
+      trainCell({ gpu, base, data, encoder, labelWords, execution }, cell, hooks),
     adapter: {
       name: gpu.adapter.description,
       limitsDigest: digestJson(gpu.adapter.limits).slice(0, 16),
@@ -160,11 +191,32 @@ interface Shared {
   readonly encoder: Encoder;
   readonly labelWords: LabelWords | null;
   readonly execution: Execution;
-  /** Where the base was found. */
-  readonly place: string;
 }
 
-async function runCell(shared: Shared, cell: Cell, hooks: RunHooks): Promise<CellResult> {
+/** Writes what opens a run's model again: `delta.safetensors`, and where its base lies. */
+export async function writeTrained(
+  folder: string,
+  trained: TrainedCell["trained"],
+  place: string,
+): Promise<void> {
+  if (trained.size > 0) {
+    await writeSafetensors(
+      `${folder}/delta.safetensors`,
+      new Map(
+        [...trained].map((
+          [name, { shape, data }],
+        ) => [name, { dtype: "F32", shape: [...shape], data }]),
+      ),
+    );
+  }
+  await writePlaces(folder, { base: place });
+}
+
+async function trainCell(
+  shared: Shared,
+  cell: Cell,
+  hooks: Omit<RunHooks, "folder">,
+): Promise<TrainedCell> {
   const started = performance.now();
   const { gpu, base, data, encoder, labelWords, execution } = shared;
   const { settings, seed } = cell;
@@ -220,20 +272,9 @@ async function runCell(shared: Shared, cell: Cell, hooks: RunHooks): Promise<Cel
       return decision;
     },
   });
-  if (outcome.trained.size > 0) {
-    await writeSafetensors(
-      `${hooks.folder}/delta.safetensors`,
-      new Map(
-        [...outcome.trained].map((
-          [name, { shape, data }],
-        ) => [name, { dtype: "F32", shape: [...shape], data }]),
-      ),
-    );
-  }
-  await writePlaces(hooks.folder, { base: shared.place });
   const { memory, steps, trainSeconds } = outcome;
   const { metrics, scores } = kept!;
-  return {
+  const result: CellResult = {
     epochs,
     best: epochs.reduce((best, one) => one.accuracy > best.accuracy ? one : best),
     last: epochs[epochs.length - 1],
@@ -260,6 +301,7 @@ async function runCell(shared: Shared, cell: Cell, hooks: RunHooks): Promise<Cel
       seconds: (performance.now() - started) / 1000,
     },
   };
+  return { result, trained: outcome.trained };
 }
 
 /** Where what tells the classes apart comes from. */

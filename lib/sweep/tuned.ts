@@ -119,7 +119,8 @@ export async function tunedModel(
   const { labels } = cell.task;
   const head = method.needsHead || cell.task.head;
   const model = base.build(labels.length, head);
-  const attached = attachMethod(model, method, options);
+  const encode = (text: string) => base.tokenizer.encodeBare(text);
+  const attached = attachMethod({ ...model, encode }, method, options);
   const words = cell.task.labelWords;
   const maxLength = Math.min(
     cell.settings.maxLength,
