@@ -248,7 +248,7 @@ export class Session {
     return encoder.finish();
   }
 
-  /** Reads kept nodes of a program that has run; one wait for all of them. */
+  /** Reads kept nodes of a program that has run. */
   async read(program: Program, nodes: readonly Node[]): Promise<Float32Array<ArrayBuffer>[]> {
     return await this.#download(
       nodes.map((node) => ({
@@ -259,7 +259,7 @@ export class Session {
     );
   }
 
-  /** Reads variables by name; one wait for all of them. */
+  /** Reads variables by name. */
   async readVariables(names: readonly string[]): Promise<Map<string, Float32Array<ArrayBuffer>>> {
     const values = await this.#download(names.map((name) => {
       const node = this.#planner.variables.get(name);
@@ -270,9 +270,26 @@ export class Session {
     return new Map(names.map((name, i) => [name, values[i]]));
   }
 
+  /** As few copies as their size allows: each costs a wait. */
   async #download(sources: readonly Source[]): Promise<Float32Array<ArrayBuffer>[]> {
+    const values: Float32Array<ArrayBuffer>[] = [];
+    for (let from = 0; from < sources.length;) {
+      let to = from + 1;
+      let bytes = bytesOf(sources[from]);
+      while (to < sources.length && bytes + bytesOf(sources[to]) <= DOWNLOAD_BYTES) {
+        bytes += bytesOf(sources[to++]);
+      }
+      values.push(...await this.#downloadAtOnce(sources.slice(from, to), bytes));
+      from = to;
+    }
+    return values;
+  }
+
+  async #downloadAtOnce(
+    sources: readonly Source[],
+    total: number,
+  ): Promise<Float32Array<ArrayBuffer>[]> {
     const { device } = this.gpu;
-    const total = sources.reduce((sum, { count, half }) => sum + storedBytes(count, half), 0);
     const staging = device.createBuffer({
       size: Math.max(total, 4),
       usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
@@ -280,9 +297,9 @@ export class Session {
     try {
       const encoder = device.createCommandEncoder();
       let offset = 0;
-      for (const { buffer, count, half } of sources) {
-        const bytes = storedBytes(count, half);
-        encoder.copyBufferToBuffer(buffer, 0, staging, offset, bytes);
+      for (const source of sources) {
+        const bytes = bytesOf(source);
+        encoder.copyBufferToBuffer(source.buffer, 0, staging, offset, bytes);
         offset += bytes;
       }
       device.queue.submit([encoder.finish()]);
@@ -290,11 +307,12 @@ export class Session {
       this.gpu.check();
       let at = 0;
       if (sources.length === 1 && !sources[0].half) return [mapped];
-      return sources.map(({ count, half }) => {
+      return sources.map((source) => {
+        const { count, half } = source;
         const part = half
           ? Float32Array.from(new Float16Array(mapped.buffer, at, count))
           : mapped.slice(at / 4, at / 4 + count);
-        at += storedBytes(count, half);
+        at += bytesOf(source);
         return part;
       });
     } finally {
@@ -319,6 +337,13 @@ export class Session {
     this.#buffers.clear();
     this.#inputs.clear();
   }
+}
+
+/** Bytes that are copied back at a time: whole models are read in parts, not by a buffer of their size. */
+const DOWNLOAD_BYTES = 64 * 2 ** 20;
+
+function bytesOf({ count, half }: Source): number {
+  return storedBytes(count, half);
 }
 
 function constantsOf(program: Program): Node[] {

@@ -112,7 +112,7 @@ async function measureIn(session: Session, measurement: Measurement): Promise<Me
   if (backward !== null && updating !== null) {
     session.write(backward, batch.values);
     session.run([backward]);
-    const found = await readEach(session, trainable.map(({ name }) => `${name}.grad`));
+    const found = await session.readVariables(trainable.map(({ name }) => `${name}.grad`));
     for (const { name, shape } of trainable) {
       gradients.set(name, { shape, data: found.get(`${name}.grad`)! });
     }
@@ -125,7 +125,7 @@ async function measureIn(session: Session, measurement: Measurement): Promise<Me
     gradients,
     losses,
     final: await evaluate(["logits", "loss"]),
-    parameters: await readEach(session, wanted),
+    parameters: await session.readVariables(wanted),
     memory: session.memory(),
   };
 }
@@ -145,18 +145,6 @@ function forward(model: Model, context: Context, trace?: Trace): { logits: Node;
   const decoderIds = input("decoder_ids", [B, D], "u32");
   const logits = model.textToText.logits({ ...inputs, decoderIds }, context, trace);
   return { logits, loss: meanLoss(logits, input("labels", [B, D], "i32")) };
-}
-
-/** Variables' values, one after the other: the largest one decides what is copied at a time. */
-async function readEach(
-  session: Session,
-  names: readonly string[],
-): Promise<Map<string, Float32Array<ArrayBuffer>>> {
-  const values = new Map<string, Float32Array<ArrayBuffer>>();
-  for (const name of names) {
-    for (const [key, data] of await session.readVariables([name])) values.set(key, data);
-  }
-  return values;
 }
 
 async function readNodes(

@@ -79,6 +79,34 @@ gpuTest("programs of several sizes share variables and arena", async (gpu) => {
   }
 });
 
+gpuTest("Session reads much back in parts, and little in one", async (gpu) => {
+  const session = new Session(gpu);
+  try {
+    const count = 6 * 2 ** 20;
+    const names = ["a", "b", "c", "d"];
+    const large = names.slice(0, 3).map((name) => variable(name, [count], "weight"));
+    session.program([...large, variable("d", [3], "weight")].map((node) => scale(node, 2)), {});
+    await session.build();
+    for (const [i, name] of names.entries()) {
+      session.upload(name, new Float32Array(name === "d" ? 3 : count).fill(i + 1));
+    }
+    const sizes: number[] = [];
+    const create = gpu.device.createBuffer.bind(gpu.device);
+    gpu.device.createBuffer = (descriptor) => {
+      sizes.push(descriptor.size);
+      return create(descriptor);
+    };
+    const values = await session.readVariables(names);
+    assertEquals(sizes, [8 * count, 4 * count + 12]);
+    for (const [i, name] of names.entries()) {
+      assertEquals(values.get(name)!.length, name === "d" ? 3 : count);
+      assert(values.get(name)!.every((value) => value === i + 1), name);
+    }
+  } finally {
+    session.destroy();
+  }
+});
+
 gpuTest("Session refuses inputs that are missing or of another size", async (gpu) => {
   const session = new Session(gpu);
   try {
