@@ -59,28 +59,55 @@ export function parseDelimited(
     }))
     : quotedRecords(text, separator, file);
   const [header, ...body] = records;
-  const columns = header.fields.map((name) => name.trim());
-  columns.forEach((name, i) => {
-    if (name === "") fail(file, 1, `column ${i + 1} has no name; a header line is needed`);
-    if (columns.indexOf(name) !== i) fail(file, 1, `two columns are named ${JSON.stringify(name)}`);
-  });
+  const columns = columnNames(file, header.fields);
   if (body.length === 0) fail(file, 1, `there are no rows under the header ${columns.join(", ")}`);
-  for (const { fields, line } of body) {
-    if (fields.length === 1 && fields[0] === "") fail(file, line, "the line is empty");
-    if (fields.length !== columns.length) {
-      fail(
-        file,
-        line,
-        `${columns.length} fields are needed (${columns.join(", ")}), found ${fields.length}`,
-      );
-    }
-  }
+  for (const record of body) checkRecord(file, columns, record);
   return {
     file,
     columns,
     rows: body.map(({ fields }) => fields),
     lines: body.map(({ line }) => line),
   };
+}
+
+/** Fields, and the line on which they begin, counted from 1. */
+export interface DelimitedRecord {
+  readonly fields: readonly string[];
+  readonly line: number;
+}
+
+/**
+ * The columns that a header line names.
+ *
+ * @throws {RangeError} If one has no name, or two have the same.
+ */
+export function columnNames(file: string, fields: readonly string[]): string[] {
+  const columns = fields.map((name) => name.trim());
+  columns.forEach((name, i) => {
+    if (name === "") fail(file, 1, `column ${i + 1} has no name; a header line is needed`);
+    if (columns.indexOf(name) !== i) fail(file, 1, `two columns are named ${JSON.stringify(name)}`);
+  });
+  return columns;
+}
+
+/**
+ * Refuses a row that is empty, or has another number of fields than there are columns.
+ *
+ * @throws {RangeError} If it is so.
+ */
+export function checkRecord(
+  file: string,
+  columns: readonly string[],
+  { fields, line }: DelimitedRecord,
+): void {
+  if (fields.length === 1 && fields[0] === "") fail(file, line, "the line is empty");
+  if (fields.length !== columns.length) {
+    fail(
+      file,
+      line,
+      `${columns.length} fields are needed (${columns.join(", ")}), found ${fields.length}`,
+    );
+  }
 }
 
 /**
@@ -142,15 +169,19 @@ function withoutLastLineEnds(text: string): string {
 /**
  * Records by RFC 4180, strictly: a quote opens a field only at its start, a doubled quote inside
  * stands for one, and after the closing one comes a separator or the line's end.
+ *
+ * @param first Line of the file on which the text begins.
+ * @throws {RangeError} If quotes stand where they may not.
  */
-function quotedRecords(
+export function quotedRecords(
   text: string,
   separator: string,
   file: string,
-): { fields: string[]; line: number }[] {
-  const records: { fields: string[]; line: number }[] = [];
+  first = 1,
+): DelimitedRecord[] {
+  const records: DelimitedRecord[] = [];
   const plain = separator === "," ? /[^,\n]*/y : /[^\t\n]*/y;
-  let [at, line] = [0, 1];
+  let [at, line] = [0, first];
   while (at <= text.length) {
     const record = { fields: [] as string[], line };
     for (let more = true; more;) {
