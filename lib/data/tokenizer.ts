@@ -21,8 +21,9 @@ export interface Tokenizer {
   readonly vocabSize: number;
   /** The id that fills up a batch: the pad token's or else the end's or else 0; always masked. */
   readonly padId: number;
-  /** Ids of the end and the start of a sequence, where the tokenizer has them. */
+  /** Id of the end of a sequence, where the tokenizer has one. */
   readonly eosId?: number;
+  /** Id of the start of a sequence, where the tokenizer has one. */
   readonly bosId?: number;
   /**
    * Refuses an embedding that has no row for some of the ids.

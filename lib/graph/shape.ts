@@ -9,7 +9,9 @@
 
 /** A symbolic dimension: the value bound to `symbol`, plus a constant. */
 export interface Affine {
+  /** Name that is bound to a number when a program is compiled: B (batch), T (tokens), … */
   readonly symbol: string;
+  /** Added to that number. */
   readonly plus: number;
 }
 

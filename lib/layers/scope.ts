@@ -27,15 +27,21 @@ export type Initializer =
 
 /** One parameter: Hugging Face's name, numeric shape, its variable, and its initial values. */
 export interface Parameter {
+  /** As Hugging Face's checkpoints have it. */
   readonly name: string;
+  /** Row-major, outermost dimension first. */
   readonly shape: readonly number[];
+  /** Its variable in the graph. */
   readonly node: Node;
+  /** How it starts where no file gives its values. */
   readonly initializer: Initializer;
 }
 
 /** Collects parameters and sites while a model is built. */
 export class Scope {
-  readonly parameters = new Map<string, Parameter>();
+  /** Everything declared so far, by name and in that order. */
+  readonly parameters: Map<string, Parameter> = new Map();
+  /** Places that methods may change, in the order of the forward pass. */
   readonly sites: Site[] = [];
 
   /**

@@ -23,13 +23,17 @@ export type WeightLayout = "out_in" | "in_out";
 
 /** A linear map y = W·x (+ b). */
 export interface LinearSite {
+  /** What kind of place it is. */
   readonly kind: "linear";
   /** Module path, for instance `encoder.block.0.layer.0.SelfAttention.q`. */
   readonly path: string;
+  /** Width of what it reads. */
   readonly inputs: number;
+  /** Width of what it gives. */
   readonly outputs: number;
   /** Parameter `<path>.weight`, of the shape that `layout` says. */
   readonly weight: Node;
+  /** How the weight is stored. */
   readonly layout: WeightLayout;
   /** Parameter `<path>.bias` [outputs], where there is one. */
   readonly bias: Node | undefined;
@@ -41,8 +45,11 @@ export interface LinearSite {
 
 /** The output of a feed-forward or attention block, before it joins the residual stream. */
 export interface BlockSite {
+  /** Whether a feed-forward's or an attention's. */
   readonly kind: "ffn_out" | "attn_out";
+  /** Module path of the block. */
   readonly path: string;
+  /** Width of its output. */
   readonly width: number;
   /**
    * What follows when an output joins the residual: their sum, normalised where the family puts its
@@ -65,6 +72,7 @@ export interface KeyValues {
 
 /** The keys and values of an attention. */
 export interface KeyValueSite {
+  /** What kind of place it is. */
   readonly kind: "kv";
   /** Path of the attention. */
   readonly path: string;
@@ -98,11 +106,15 @@ export interface Sequence {
 
 /** The embedded input of a model. */
 export interface EmbedSite {
+  /** What kind of place it is. */
   readonly kind: "embed";
+  /** Module path of the embedding. */
   readonly path: string;
+  /** Width of an embedded token. */
   readonly width: number;
   /** Name of the embedding table, [vocabulary, width]. */
   readonly table: string;
+  /** Each gets the sequence so far. */
   readonly transforms: ((sequence: Sequence, context: Context) => Sequence)[];
 }
 

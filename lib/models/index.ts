@@ -16,6 +16,7 @@ export type Build = (config: RawConfig, task: ModelTask) => Model;
 
 /** What a model is built for. */
 export interface ModelTask {
+  /** Number of classes. */
   readonly classes: number;
   /** Whether to classify by a head where the family could do it text-to-text. */
   readonly head: boolean;

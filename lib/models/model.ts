@@ -36,20 +36,27 @@ export interface TextToText {
   readonly score: (inputs: ModelInputs, candidates: Node, context: Context) => Node;
   /** What the decoder reads first. */
   readonly startId: number;
+  /** Id that fills up a batch. */
   readonly padId: number;
+  /** Id that ends a target. */
   readonly eosId: number;
 }
 
 /** A model's input embedding and output matrix, by their names. */
 export interface Tie {
+  /** Name of the token embedding, [vocabulary, width]. */
   readonly input: string;
+  /** Name of the output matrix, of the same shape. */
   readonly output: string;
+  /** Whether they are one. */
   readonly tied: boolean;
 }
 
 /** A model: parameters and sites, and the forward passes that it has. */
 export interface Model {
+  /** `model_type` of the configurations that it is built from. */
   readonly family: string;
+  /** Its parameters and sites. */
   readonly scope: Scope;
   /** Rows of the token embedding. */
   readonly vocabulary: number;
@@ -65,6 +72,8 @@ export interface Model {
   readonly tie?: Tie;
   /** The most tokens an input may have, where positions are limited. */
   readonly maxLength: number | null;
+  /** Present where it classifies by a head. */
   readonly classify?: Classify;
+  /** Present where it answers in tokens. */
   readonly textToText?: TextToText;
 }

@@ -15,7 +15,9 @@ export type MethodOptions = Record<string, number | string | boolean>;
 
 /** The model as a method sees it: sites and parameters, never its kind. */
 export interface Target {
+  /** Places of the model, in the order of its forward pass. */
   readonly sites: readonly Site[];
+  /** Parameters of the base. */
   readonly base: Scope;
   /** Receives the parameters that the method adds. */
   readonly delta: Scope;
@@ -30,6 +32,7 @@ export type ParameterValues = ReadonlyMap<string, Float32Array<ArrayBuffer>>;
 export interface MergeTarget {
   /** Sites of the base. */
   readonly sites: readonly Site[];
+  /** Values of the base. */
   readonly base: ParameterValues;
   /** Values of what the method added. */
   readonly delta: ParameterValues;
@@ -37,7 +40,9 @@ export interface MergeTarget {
 
 /** A fine-tuning method. */
 export interface Method {
+  /** Name in experiments and command lines. */
   readonly name: string;
+  /** Value of each option that is not given. */
   readonly defaults: Readonly<MethodOptions>;
   /**
    * Fills defaults in and validates.
@@ -94,6 +99,7 @@ export interface Attached {
   readonly trainable: readonly Parameter[];
   /** Parameters that the method added. */
   readonly delta: Scope;
+  /** Numbers of scalars: of base and method together, and of what trains. */
   readonly counts: { readonly total: number; readonly trainable: number };
   /** Positions of the model that the method takes from the text. */
   readonly positions: number;
@@ -103,6 +109,7 @@ export interface Attached {
 
 /** What {@linkcode attachMethod} needs of a model. */
 export interface Attachable {
+  /** Parameters and sites; the method leaves its transforms there. */
   readonly scope: Scope;
   /** Names of the classification head's parameters. */
   readonly head: readonly string[];

@@ -1,8 +1,6 @@
+import type { MethodOptions } from "../peft/method.ts";
 import type { TrainSettings } from "../train/settings.ts";
 import { parseSetting, settingFlags, splitValues, textValue } from "./setting_text.ts";
-
-/** A method's own hyper-parameters. */
-export type MethodOptions = Record<string, number | string | boolean>;
 
 /** A fine-tuning method with every option resolved. */
 export interface MethodSpec {

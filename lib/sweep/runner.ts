@@ -134,8 +134,8 @@ async function runOne(
   }
 }
 
-/** A run that diverged has no result that a table could show. */
-function checkResult({ epochs, predictions, splits }: CellResult, { task }: Cell): void {
+/** Refuses the result of a run that diverged, or that does not fit its cell. @throws RangeError. */
+export function checkResult({ epochs, predictions, splits }: CellResult, { task }: Cell): void {
   for (const epoch of epochs) {
     for (const [name, value] of Object.entries(epoch)) {
       if (typeof value === "number" && !Number.isFinite(value)) {

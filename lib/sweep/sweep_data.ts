@@ -53,7 +53,7 @@ export function describeData(experiment: Experiment, data: Dataset): Cell["data"
     name: experiment.data.replace(/\/+$/, "").split("/").pop()!,
     digest: data.digest,
     trainSize: experiment.trainSize,
-    splits: parts.join(", ") || EMBEDDED,
+    splits: parts.join(", ") || experiment.data,
     dedupe: experiment.dedupe,
     evaluate: furtherSplits(experiment.evaluate, data),
     columns: {

@@ -8,9 +8,13 @@ import type { Model, Tie } from "../models/model.ts";
 
 /** Tensors of a checkpoint; `WeightsFile` of lib/formats is one. */
 export interface TensorSource {
+  /** Every tensor's name. */
   names(): string[];
+  /** Whether it holds a tensor of this name. */
   has(name: string): boolean;
+  /** A tensor's shape, row-major. @throws RangeError where there is none of this name. */
   info(name: string): { readonly shape: readonly number[] };
+  /** A tensor's values as f32, row-major. @throws RangeError where there is none of this name. */
   read(name: string): Promise<Float32Array<ArrayBuffer>>;
 }
 
