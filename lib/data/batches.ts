@@ -17,6 +17,8 @@ export interface EpochPlan {
   readonly epoch: number;
   /** Whether examples and batches are put in random order; true by default. */
   readonly shuffle?: boolean;
+  /** As in {@linkcode bucketOf}. */
+  readonly longest?: number;
 }
 
 /**
@@ -24,16 +26,20 @@ export interface EpochPlan {
  * 1.5 · 2^k (32, 48, 64, 96, 128, …). Few lengths, since each costs a compiled program, and less
  * than half as much padding as text from 9 tokens on.
  *
- * @throws {RangeError} If the length is not a whole number of at least 1.
+ * @param longest The length that no padding exceeds, where a model has no more positions.
+ * @throws {RangeError} If the length is not a whole number from 1 to the longest.
  */
-export function bucketOf(length: number): number {
-  if (!Number.isSafeInteger(length) || length < 1) {
-    throw new RangeError(`Cannot choose a bucket for ${length} tokens: at least 1 is needed`);
+export function bucketOf(length: number, longest = Infinity): number {
+  if (!Number.isSafeInteger(length) || length < 1 || length > longest) {
+    throw new RangeError(
+      `Cannot choose a bucket for ${length} tokens: at least 1 is needed` +
+        (longest === Infinity ? "" : `, and at most ${longest}`),
+    );
   }
-  if (length <= 8) return 8;
+  if (length <= 8) return Math.min(8, longest);
   let power = 16;
   while (power < length) power *= 2;
-  return power > 16 && length <= power * 3 / 4 ? power * 3 / 4 : power;
+  return Math.min(power > 16 && length <= power * 3 / 4 ? power * 3 / 4 : power, longest);
 }
 
 /**
@@ -49,22 +55,22 @@ export function bucketOf(length: number): number {
  */
 export function planEpoch(
   lengths: readonly number[],
-  { batchSize, seed, epoch, shuffle = true }: EpochPlan,
+  { batchSize, seed, epoch, shuffle = true, longest }: EpochPlan,
 ): PlannedBatch[] {
   checkBatchSize(batchSize);
   const order = lengths.map((_, i) => i);
   if (shuffle) new Random(seed, "epoch", epoch, "examples").shuffle(order);
   const batches: PlannedBatch[] = [];
   let left: number[] = [];
-  let longest = 0;
-  for (const [bucketLength, own] of byBucket(order, lengths)) {
+  let last = 0;
+  for (const [bucketLength, own] of byBucket(order, lengths, longest)) {
     const indices = [...left, ...own];
     const full = indices.length - indices.length % batchSize;
     batches.push(...cut(indices.slice(0, full), bucketLength, batchSize));
     left = indices.slice(full);
-    longest = bucketLength;
+    last = bucketLength;
   }
-  batches.push(...cut(left, longest, batchSize));
+  batches.push(...cut(left, last, batchSize));
   return shuffle ? new Random(seed, "epoch", epoch, "batches").shuffle(batches) : batches;
 }
 
@@ -74,16 +80,25 @@ export function planEpoch(
  * each bucket may be short.
  *
  * @param lengths Tokens of each example.
+ * @param longest As in {@linkcode bucketOf}.
  * @throws {RangeError} If the batch size or a length is below 1.
  */
-export function planEvaluation(lengths: readonly number[], batchSize: number): PlannedBatch[] {
+export function planEvaluation(
+  lengths: readonly number[],
+  batchSize: number,
+  longest?: number,
+): PlannedBatch[] {
   checkBatchSize(batchSize);
-  return byBucket(lengths.map((_, i) => i), lengths)
+  return byBucket(lengths.map((_, i) => i), lengths, longest)
     .flatMap(([bucketLength, own]) => cut(own, bucketLength, batchSize));
 }
 
-function byBucket(order: number[], lengths: readonly number[]): [number, number[]][] {
-  const buckets = Map.groupBy(order, (i) => bucketOf(lengths[i]));
+function byBucket(
+  order: number[],
+  lengths: readonly number[],
+  longest?: number,
+): [number, number[]][] {
+  const buckets = Map.groupBy(order, (i) => bucketOf(lengths[i], longest));
   return [...buckets].sort(([a], [b]) => a - b);
 }
 

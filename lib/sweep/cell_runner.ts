@@ -21,6 +21,7 @@ import { classWeights } from "../train/class_weights.ts";
 import { EpochWatch } from "../train/epoch_watch.ts";
 import type { Execution } from "../train/execution.ts";
 import type { WeightValues } from "../train/initialize.ts";
+import { longestText } from "../train/longest_text.ts";
 import { largest, softmax, splitMetrics } from "../train/metrics.ts";
 import { type Encoded, type LabelWords, makeTask } from "../train/task.ts";
 import { type EpochOutcome, type Scores, train, type TrainOutcome } from "../train/trainer.ts";
@@ -226,10 +227,7 @@ async function trainCell(
   const model = base.build(classes, head);
   const encode = (text: string) => base.tokenizer.encodeBare(text);
   const attached = attachMethod({ ...model, encode }, method, cell.method.options);
-  const maxLength = Math.min(
-    settings.maxLength,
-    (model.maxLength ?? Infinity) - attached.positions,
-  );
+  const maxLength = Math.min(settings.maxLength, longestText(model, attached));
   const sample = cell.data.trainSize === null
     ? data.train
     : sampleStratified(data.train, cell.data.trainSize, seed);

@@ -17,6 +17,7 @@ import { methods } from "../peft/index.ts";
 import { attachMethod } from "../peft/method.ts";
 import type { Execution } from "../train/execution.ts";
 import { runGraphs } from "../train/graphs.ts";
+import { longestText } from "../train/longest_text.ts";
 import { makeTask } from "../train/task.ts";
 import type { Cell } from "./cell.ts";
 import { plannedBytes } from "./planned_bytes.ts";
@@ -68,8 +69,8 @@ export function planCell(
   const scored = makeTask(model, 0, words);
   const { batchSize } = settings;
   const rows = settings.microBatch ?? batchSize;
-  const longest = (model.maxLength ?? Infinity) - attached.positions;
-  const length = bucketOf(Math.min(settings.maxLength, longest));
+  const longest = longestText(model, attached);
+  const length = bucketOf(Math.min(settings.maxLength, longest), longest);
   const epochs = attached.trainable.length === 0 ? 0 : settings.epochs;
   const steps = Math.ceil((trainSize ?? train) / batchSize) * epochs;
 

@@ -21,6 +21,7 @@ import type { Attached } from "../peft/method.ts";
 import { defaultExecution, type Execution } from "./execution.ts";
 import { LOSS_CAPACITY, runGraphs } from "./graphs.ts";
 import { initialValues, type WeightValues } from "./initialize.ts";
+import { longestText } from "./longest_text.ts";
 import type { Update } from "./optimizer.ts";
 import { type PlannedSplit, rowsOf, scoreSplit, type Scoring } from "./scoring.ts";
 import type { TrainSettings } from "./settings.ts";
@@ -160,16 +161,17 @@ function planPrograms(run: TrainRun, recomputed: boolean): PlannedRun {
   const lengths = run.train.map(({ ids }) => ids.length);
   const { batchSize } = settings;
   const rows = settings.microBatch ?? batchSize;
+  const longest = longestText(run.model, attached);
   const stepsPerEpoch = Math.ceil(run.train.length / batchSize);
   const epochs = attached.trainable.length === 0 ? 0 : settings.epochs;
   const steps = stepsPerEpoch * epochs;
   const plans = Array.from(
     { length: epochs },
-    (_, epoch) => planEpoch(lengths, { batchSize, seed, epoch }),
+    (_, epoch) => planEpoch(lengths, { batchSize, seed, epoch, longest }),
   );
   const planned = (examples: readonly Encoded[]): PlannedSplit => ({
     examples,
-    batches: planEvaluation(examples.map(({ ids }) => ids.length), rows),
+    batches: planEvaluation(examples.map(({ ids }) => ids.length), rows, longest),
   });
   const validation = planned(run.validation);
   const splits = Object.entries(run.splits ?? {}).map(([name, own]) =>

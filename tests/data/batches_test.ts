@@ -20,6 +20,21 @@ Deno.test("bucketOf() gives few lengths, each at least what is asked", () => {
   }
 });
 
+Deno.test("no bucket is longer than a model's positions", () => {
+  assertEquals([3, 9, 17, 19].map((length) => bucketOf(length, 19)), [8, 16, 19, 19]);
+  assertEquals(bucketOf(2, 5), 5);
+  assertThrows(
+    () => bucketOf(20, 19),
+    RangeError,
+    "20 tokens: at least 1 is needed, and at most 19",
+  );
+  const buckets = (batches: readonly { bucketLength: number }[]) =>
+    batches.map(({ bucketLength }) => bucketLength);
+  const plan = { batchSize: 1, seed: 0, epoch: 0, shuffle: false, longest: 19 };
+  assertEquals(buckets(planEpoch([18, 3], plan)), [8, 19]);
+  assertEquals(buckets(planEvaluation([18, 3], 1, 19)), [8, 19]);
+});
+
 Deno.test("an epoch has each example once, in ceil(n / batchSize) batches that fit", () => {
   fc.assert(
     fc.property(
@@ -34,7 +49,7 @@ Deno.test("an epoch has each example once, in ceil(n / batchSize) batches that f
         const all = batches.flatMap(({ indices }) => indices);
         assertEquals(all.toSorted((a, b) => a - b), lengths.map((_, i) => i));
         assert(batches.filter(({ indices }) => indices.length < batchSize).length <= 1);
-        const used = new Set(lengths.map(bucketOf));
+        const used = new Set(lengths.map((length) => bucketOf(length)));
         for (const { bucketLength, indices } of batches) {
           assert(indices.length > 0 && used.has(bucketLength));
           assert(indices.every((i) => lengths[i] <= bucketLength));
@@ -50,7 +65,7 @@ Deno.test("only left-over examples move to a larger bucket, and less than a batc
   fc.assert(
     fc.property(lengths, batchSize, (lengths, batchSize) => {
       const batches = planEpoch(lengths, { batchSize, seed: 0, epoch: 0 });
-      for (const bucket of new Set(lengths.map(bucketOf))) {
+      for (const bucket of new Set(lengths.map((length) => bucketOf(length)))) {
         const moved = batches.filter(({ bucketLength }) => bucketLength > bucket)
           .flatMap(({ indices }) => indices.filter((i) => bucketOf(lengths[i]) <= bucket));
         assert(moved.length < batchSize, `${moved.length} moved beyond ${bucket}`);

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { expectClose, gpuTest } from "../check_op.ts";
-import { bertConfig, llamaConfig, t5Config } from "../small_models.ts";
+import { bertConfig, gpt2Config, llamaConfig, t5Config } from "../small_models.ts";
 import { Random } from "../../lib/data/random.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { Session } from "../../lib/gpu/session.ts";
@@ -204,6 +204,32 @@ gpuTest("decay of matrices leaves biases, norms and prompts alone", async (gpu) 
       const changes = !alone.test(name) && data.some((x) => x !== 0);
       assertEquals(same, !changes, name);
     }
+  }
+});
+
+gpuTest("texts may fill all positions that a method leaves", async (gpu) => {
+  const cases = [["head", {}, 23], ["prefix", { tokens: 4 }, 19], [
+    "soft_prompt",
+    { tokens: 4 },
+    19,
+  ]];
+  for (const [method, options, longest] of cases as [string, MethodOptions, number][]) {
+    const long = examples(6).map(({ ids, label }) => ({
+      ids: Array.from({ length: longest }, (_, i) => ids[i % ids.length]),
+      label,
+    }));
+    for (const config of [bertConfig, gpt2Config]) {
+      const { losses } = await run(gpu, { config, method, options, train: long });
+      assert(losses.length === 2 && losses.every(Number.isFinite), `${method}: ${losses}`);
+    }
+    const beyond = long.map(({ ids, label }) => ({ ids: [...ids, 40], label }));
+    await assertRejects(
+      () => run(gpu, { config: bertConfig, method, options, train: beyond }),
+      RangeError,
+      `Cannot choose a bucket for ${
+        longest + 1
+      } tokens: at least 1 is needed, and at most ${longest}`,
+    );
   }
 });
 
