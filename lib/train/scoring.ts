@@ -8,11 +8,11 @@ import type { PlannedBatch } from "../data/batches.ts";
 import type { Program } from "../gpu/program.ts";
 import { readMapped, type Session } from "../gpu/session.ts";
 import { byteLength, type Node } from "../graph/node.ts";
-import type { Encoded, Rows, Task } from "./task.ts";
+import type { Rows, Task, Tokenized } from "./task.ts";
 
 /** A split, and how it is cut into batches. */
 export interface PlannedSplit {
-  readonly examples: readonly Encoded[];
+  readonly examples: readonly Tokenized[];
   readonly batches: readonly PlannedBatch[];
 }
 
@@ -25,6 +25,35 @@ export interface Scoring {
   readonly programs: ReadonlyMap<number, Program>;
   /** Rows of the programs. */
   readonly rows: number;
+}
+
+/** One program for each padded length, the shortest first. */
+export function programsByLength(
+  lengths: Iterable<number>,
+  make: (length: number) => Program,
+): Map<number, Program> {
+  const sorted = [...new Set(lengths)].sort((a, b) => a - b);
+  return new Map(sorted.map((length) => [length, make(length)]));
+}
+
+/**
+ * Plans the programs that score batches of some padded lengths.
+ *
+ * @param scores The task's scores, [B, classes].
+ * @param rows Rows of every batch.
+ */
+export function planScoring(
+  session: Session,
+  task: Task,
+  scores: Node,
+  rows: number,
+  lengths: Iterable<number>,
+): Scoring {
+  const programs = programsByLength(
+    lengths,
+    (T) => session.program([scores], { B: rows, T }, [scores]),
+  );
+  return { task, scores, rows, programs };
 }
 
 /** Scores of every example of a split, [examples][classes]; one readback for all of them. */
@@ -64,7 +93,11 @@ export async function scoreSplit(
 }
 
 /** A batch's examples as the rows of a program. */
-export function rowsOf(split: readonly Encoded[], batch: PlannedBatch, size: number): Rows {
+export function rowsOf<E extends Tokenized>(
+  split: readonly E[],
+  batch: PlannedBatch,
+  size: number,
+): Rows<E> {
   const { indices, bucketLength: length } = batch;
   return { examples: indices.map((i) => split[i]), indices, size, length };
 }

@@ -21,16 +21,20 @@ import { reshape } from "../ops/reshape.ts";
 /** Cross-entropy passes over this label. */
 export const IGNORED = -100;
 
-/** An example as token ids. */
-export interface Encoded {
+/** A text as token ids. */
+export interface Tokenized {
   readonly ids: readonly number[];
+}
+
+/** An example as token ids. */
+export interface Encoded extends Tokenized {
   /** Class, counted from 0. */
   readonly label: number;
 }
 
 /** Rows of one batch; missing rows are padding. */
-export interface Rows {
-  readonly examples: readonly Encoded[];
+export interface Rows<E extends Tokenized = Encoded> {
+  readonly examples: readonly E[];
   /** Place of each example in its split, for counters. */
   readonly indices: readonly number[];
   /** Rows of the program, at least as many. */
@@ -59,13 +63,14 @@ export interface Task {
    */
   readonly trainingInputs: (rows: Rows, weight?: number) => Record<string, Values>;
   /** Inputs of a scoring program. */
-  readonly scoringInputs: (rows: Rows) => Record<string, Values>;
+  readonly scoringInputs: (rows: Rows<Tokenized>) => Record<string, Values>;
 }
 
 /** How the classes are told apart by a text-to-text model. */
 export interface LabelWords {
   /** Token ids of each class's word, without special tokens. */
   readonly ids: readonly (readonly number[])[];
+  /** The words, in class order. */
   readonly words: readonly string[];
 }
 
@@ -125,7 +130,7 @@ function headTask(model: Model, padId: number, weights: readonly number[] | null
     mask: input("mask", [B, T], "f32"),
     last: input("last", [B], "u32"),
   };
-  const common = (rows: Rows) => ({
+  const common = (rows: Rows<Tokenized>) => ({
     ...tokens(rows, padId),
     last: fillRows(rows, 0, ({ ids }) => ids.length - 1, Uint32Array),
   });
@@ -216,7 +221,10 @@ function wordTask(
 }
 
 /** Padded ids and mask. A padding row keeps one token, so that its attention is defined. */
-function tokens({ examples, indices, size, length }: Rows, padId: number): Record<string, Values> {
+function tokens(
+  { examples, indices, size, length }: Rows<Tokenized>,
+  padId: number,
+): Record<string, Values> {
   const ids = new Uint32Array(size * length).fill(padId);
   const mask = new Float32Array(size * length);
   for (let row = 0; row < size; row++) {
@@ -228,10 +236,13 @@ function tokens({ examples, indices, size, length }: Rows, padId: number): Recor
   return { ids, mask, examples: places };
 }
 
-function fillRows<A extends Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>(
-  { examples, size }: Rows,
+function fillRows<
+  E extends Tokenized,
+  A extends Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
+>(
+  { examples, size }: Rows<E>,
   padding: number,
-  value: (example: Encoded) => number,
+  value: (example: E) => number,
   Kind: new (length: number) => A,
 ): A {
   const values = new Kind(size);

@@ -23,7 +23,14 @@ import { LOSS_CAPACITY, runGraphs } from "./graphs.ts";
 import { initialValues, type WeightValues } from "./initialize.ts";
 import { longestText } from "./longest_text.ts";
 import type { Update } from "./optimizer.ts";
-import { type PlannedSplit, rowsOf, scoreSplit, type Scoring } from "./scoring.ts";
+import {
+  type PlannedSplit,
+  planScoring,
+  programsByLength,
+  rowsOf,
+  scoreSplit,
+  type Scoring,
+} from "./scoring.ts";
 import type { TrainSettings } from "./settings.ts";
 import type { Encoded, Task } from "./task.ts";
 
@@ -184,10 +191,10 @@ function planPrograms(run: TrainRun, recomputed: boolean): PlannedRun {
     run.gpu,
     storagePolicy(run.precision ?? "f32", attached.trainable.map(({ name }) => name)),
   );
-  const make = (batches: readonly PlannedBatch[], roots: readonly Node[], keep: readonly Node[]) =>
-    programs(batches, (T) => session.program(roots, { B: rows, T }, keep));
+  const lengthsOf = (batches: readonly PlannedBatch[]) =>
+    batches.map(({ bucketLength }) => bucketLength);
   const scored = [validation, ...splits.map(([, split]) => split)].flatMap(({ batches }) =>
-    batches
+    lengthsOf(batches)
   );
   return {
     session,
@@ -196,9 +203,12 @@ function planPrograms(run: TrainRun, recomputed: boolean): PlannedRun {
     plans,
     validation,
     splits,
-    training: backward === null ? null : make(plans.flat(), backward, []),
+    training: backward === null ? null : programsByLength(
+      lengthsOf(plans.flat()),
+      (T) => session.program(backward, { B: rows, T }),
+    ),
     updating: update === null ? null : session.program(update.roots, {}),
-    scoring: { task: run.task, scores, rows, programs: make(scored, [scores], [scores]) },
+    scoring: planScoring(session, run.task, scores, rows, scored),
     recomputed,
   };
 }
@@ -284,14 +294,6 @@ async function trainIn(planned: PlannedRun, run: TrainRun): Promise<TrainOutcome
       attached.trainable.map(({ name, shape }) => [name, { shape, data: values.get(name)! }]),
     ),
   };
-}
-
-function programs(
-  batches: readonly PlannedBatch[],
-  make: (length: number) => Program,
-): Map<number, Program> {
-  const lengths = [...new Set(batches.map(({ bucketLength }) => bucketLength))];
-  return new Map(lengths.sort((a, b) => a - b).map((length) => [length, make(length)]));
 }
 
 function upload(session: Session, { model, attached, weights, seed }: TrainRun): void {
