@@ -29,12 +29,17 @@ export interface DataSource {
 
 /** Labelled texts in splits. */
 export interface Dataset {
+  /** What is trained on. */
   readonly train: readonly Example[];
+  /** What every epoch is measured on. */
   readonly validation: readonly Example[];
+  /** What is measured once, where there is such a split with labels. */
   readonly test?: readonly Example[];
   /** Names of the classes 0 to n - 1. */
   readonly labels: readonly string[];
+  /** Where it came from. */
   readonly source: DataSource;
+  /** How often equal texts stand in it. */
   readonly duplicates: Duplicates;
   /** SHA-256 over labels, texts, classes and row numbers of all splits as they are here. */
   readonly digest: string;

@@ -2,8 +2,11 @@ import type { Example } from "./example.ts";
 
 /** The parts of a data set. */
 export interface Splits {
+  /** What is trained on. */
   readonly train: readonly Example[];
+  /** What every epoch is measured on. */
   readonly validation: readonly Example[];
+  /** What is measured once; absent where there is none with labels. */
   readonly test?: readonly Example[];
 }
 

@@ -13,8 +13,9 @@ export interface PublishedRow {
   readonly method: string;
   /** Percent. */
   readonly accuracy: number;
-  /** Parameters in all, and those that train, where the table has them. */
+  /** Parameters in all, where the table has them. */
   readonly total?: number;
+  /** Parameters that train, where the table has them. */
   readonly trainable?: number;
 }
 

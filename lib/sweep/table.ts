@@ -17,11 +17,42 @@ export interface Quantity {
 
 /** A run beside the published row of its method, where there is one. */
 export interface PublishedRun extends Run {
+  /** Null or absent where nothing is published of it. */
   readonly published?: PublishedRow | null;
 }
 
+/** Name of a quantity: shares from 0 to 1, counts, bytes, or what the name says. */
+export type QuantityName =
+  | "maxAccuracy"
+  | "lastAccuracy"
+  | "published"
+  | "precision"
+  | "recall"
+  | "f1"
+  | "macroF1"
+  | "weightedF1"
+  | "loss"
+  | "testAccuracy"
+  | "testPrecision"
+  | "testRecall"
+  | "testF1"
+  | "testLoss"
+  | "trainAccuracy"
+  | "trainF1"
+  | "trainLoss"
+  | "totalParameters"
+  | "trainableParameters"
+  | "publishedTrainable"
+  | "trainablePercent"
+  | "msPerStep"
+  | "examplesPerSecond"
+  | "peakBytes"
+  | "seconds";
+
 /** The quantities of a table, in its order of columns. */
-export const quantities = {
+const quantities: Readonly<
+  Record<QuantityName, (run: PublishedRun) => number | null | undefined>
+> = {
   maxAccuracy: ({ result }: Run) => result?.best.accuracy,
   lastAccuracy: ({ result }: Run) => result?.last.accuracy,
   published: ({ published }: PublishedRun) => published && published.accuracy / 100,
@@ -48,10 +79,7 @@ export const quantities = {
   examplesPerSecond: ({ times }: Run) => times?.examplesPerSecond,
   peakBytes: ({ result }: Run) => result?.planned.peakBytes,
   seconds: ({ times }: Run) => times?.seconds,
-} as const satisfies Record<string, (run: PublishedRun) => number | null | undefined>;
-
-/** Name of a quantity. */
-export type QuantityName = keyof typeof quantities;
+};
 
 /** One approach over its seeds, or one run without a result. */
 export interface TableRow {
