@@ -7,13 +7,15 @@
 import {
   checkSettings,
   type DeltaMethod,
+  type DeltaTensors,
   type ForeignDelta,
+  joinTensors,
   type NameMap,
   numberSetting,
   openDelta,
   UnsupportedError,
 } from "./delta.ts";
-import { readJsonFile } from "./huggingface.ts";
+import { isFile, readJsonFile } from "./huggingface.ts";
 import { isJsonObject } from "./strict_json.ts";
 
 const CONFIG = "adapter_config.json";
@@ -30,6 +32,7 @@ const FIXED = {
 
 /** Settings that are read, or that matter only together with ones that must be off. */
 const FREE = [
+  "cross_adapter",
   "factorized_phm_W",
   "factorized_phm_rule",
   "hypercomplex_nonlinearity",
@@ -97,13 +100,27 @@ export function adapterHubMethod(
   return {
     method: "adapter",
     options: {
-      semantics: "adapterhub",
+      // With one after cross-attention too it is this project's own placement.
+      semantics: crossAdapter(file, settings) ? "own" : "adapterhub",
       bottleneck: Math.max(1, Math.floor(hidden / factor)),
       activation: activation.toLowerCase(),
       placement: placementOf(file, settings),
       scaling: numberSetting(file, "scaling", settings.scaling ?? 1, "a number above 0", above),
     },
   };
+}
+
+function crossAdapter(
+  file: string,
+  { cross_adapter: cross = false, mh_adapter: attention }: Readonly<Record<string, unknown>>,
+): boolean {
+  if (cross === false || cross === null) return false;
+  if (cross === true && attention === true) return true;
+  throw new TypeError(
+    `Cannot use ${file}: cross_adapter ${
+      JSON.stringify(cross)
+    } is not supported, but true beside mh_adapter true`,
+  );
 }
 
 function placementOf(
@@ -175,7 +192,7 @@ export function adapterHubNames(adapter: string): NameMap {
 }
 
 /**
- * Opens a folder that adapters saved. The trained head, if any, is not in it.
+ * Opens a folder that adapters saved, with the head that `model_head.safetensors` holds beside.
  *
  * @throws Error where a file is missing, TypeError or {@linkcode UnsupportedError} as
  *   {@linkcode adapterHubMethod} does, or naming a tensor that is not the adapter's.
@@ -191,5 +208,26 @@ export async function openAdapterHub(dir: string): Promise<ForeignDelta> {
   }
   const names = adapterHubNames(config.name);
   const tensors = await openDelta(`${dir}/adapter.safetensors`, names);
-  return { ...described, tensors, foreignName: names.foreign };
+  const head = await openHead(dir);
+  return {
+    ...described,
+    tensors: head === null ? tensors : joinTensors(tensors, head),
+    foreignName: names.foreign,
+  };
+}
+
+/** The head of a model of transformers; null where the folder has none. */
+async function openHead(dir: string): Promise<DeltaTensors | null> {
+  const file = `${dir}/head_config.json`;
+  if (!await isFile(file)) return null;
+  const { config } = await readJsonFile(file);
+  if (config !== null && config !== undefined) {
+    throw new TypeError(
+      `Cannot use ${file}: config must be null (the head of a model of transformers), found ${
+        JSON.stringify(config)
+      }; convert the flexible head with adapters, or remove both head files`,
+    );
+  }
+  const same = (name: string) => name;
+  return await openDelta(`${dir}/model_head.safetensors`, { own: same, foreign: same });
 }

@@ -5,7 +5,7 @@
  */
 
 import { isFile } from "./huggingface.ts";
-import { readSafetensors, type TensorInfo } from "./safetensors.ts";
+import { readSafetensors, type Tensor, type TensorInfo } from "./safetensors.ts";
 
 /** A kind of file, model or method that this project cannot use; a caller may pass over it. */
 export class UnsupportedError extends TypeError {
@@ -22,7 +22,16 @@ export interface DeltaTensors {
 
 /** A method with its options, as this project has them. */
 export interface DeltaMethod {
-  readonly method: "lora" | "soft_prompt" | "adapter" | "prefix" | "ia3";
+  readonly method:
+    | "lora"
+    | "soft_prompt"
+    | "adapter"
+    | "prefix"
+    | "ia3"
+    | "full"
+    | "head"
+    | "bitfit"
+    | "zero_shot";
   readonly options: Readonly<Record<string, number | string | boolean>>;
 }
 
@@ -31,6 +40,39 @@ export interface ForeignDelta extends DeltaMethod {
   readonly tensors: DeltaTensors;
   /** The other library's name of a parameter. */
   readonly foreignName: (name: string) => string;
+}
+
+/** A trained delta, ready to be saved. */
+export interface TrainedDelta extends DeltaMethod {
+  /**
+   * Values under this project's names: what the method added, its constants among them, in the order
+   * of the model's layers; and what of the base it trained.
+   */
+  readonly tensors: ReadonlyMap<string, Tensor>;
+}
+
+/** What files say of the base that a delta belongs to. */
+export interface BaseFacts {
+  /** Its id on the Hugging Face Hub, or a folder's name. */
+  readonly name: string;
+  /** Its `config.json`. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Whether it answers in words; otherwise it classifies by a head. */
+  readonly textToText: boolean;
+  /** Module paths of all its linear maps. */
+  readonly linear: readonly string[];
+  /** Names of the head's parameters. */
+  readonly head: readonly string[];
+  /** Names of the classes, in their order. */
+  readonly labels: readonly string[];
+}
+
+/** The contents of a saved delta's two files. */
+export interface DeltaFiles {
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** What a reader of the files should know: where they say it in another way than the run did. */
+  readonly notes: readonly string[];
 }
 
 /** Parameter names of another library, both ways. */
@@ -64,6 +106,26 @@ export async function openDelta(
     info: (name) => file.info(at(name)),
     read: (name) => file.read(at(name)),
   };
+}
+
+/** Tensors of two files as those of one. */
+export function joinTensors(first: DeltaTensors, second: DeltaTensors): DeltaTensors {
+  const of = (name: string) => second.has(name) ? second : first;
+  return {
+    names: () => [...first.names(), ...second.names()].sort(),
+    has: (name) => first.has(name) || second.has(name),
+    info: (name) => of(name).info(name),
+    read: (name) => of(name).read(name),
+  };
+}
+
+/** JSON as Python's libraries write it: two spaces, keys sorted at every depth. */
+export function sortedJson(value: unknown): string {
+  const sorted = (_: string, one: unknown) =>
+    typeof one === "object" && one !== null && !Array.isArray(one)
+      ? Object.fromEntries(Object.entries(one).sort(([a], [b]) => a < b ? -1 : 1))
+      : one;
+  return JSON.stringify(value, sorted, 2) + "\n";
 }
 
 /** Settings of a configuration file, each with what it may be. */

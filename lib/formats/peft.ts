@@ -32,7 +32,10 @@ const COMMON = [
 ];
 
 /** Names under which PEFT trains a classification head whole. */
-const HEADS: readonly string[] = ["classifier", "score"];
+export const HEADS: readonly string[] = ["classifier", "score"];
+
+/** What transformers puts before a T5 encoder's parameters where a head stands beside it. */
+const T5_INNER = "transformer.";
 
 const wholeAboveZero = (value: number) => Number.isSafeInteger(value) && value >= 1;
 
@@ -240,20 +243,29 @@ function virtualTokens(config: Readonly<Record<string, unknown>>, file: string):
 /**
  * PEFT's parameter names: `base_model.model.` before the path in the base model, for prompts
  * `base_model.` alone, and `prompt_embeddings` bare.
+ *
+ * @param taskType PEFT's `task_type`: with `TOKEN_CLS` the names are those of a T5 encoder under a
+ *   head, which transformers calls `transformer`.
  */
-export function peftNames(method: DeltaMethod["method"]): NameMap {
+export function peftNames(method: DeltaMethod["method"], taskType?: unknown): NameMap {
   const virtual = method === "soft_prompt" || method === "prefix";
   const prefix = virtual ? "base_model." : "base_model.model.";
+  const inner = taskType === "TOKEN_CLS" ? T5_INNER : "";
   const bare = "prompt_embeddings";
+  const isHead = (name: string) => HEADS.some((head) => name.startsWith(`${head}.`));
   return {
     own: (foreign) => {
       if (foreign === bare) return bare;
-      if (foreign.startsWith(prefix)) return foreign.slice(prefix.length);
+      if (foreign.startsWith(prefix)) {
+        const name = foreign.slice(prefix.length);
+        if (isHead(name)) return name;
+        if (name.startsWith(inner)) return name.slice(inner.length);
+      }
       throw new TypeError(
-        `Cannot use tensor ${JSON.stringify(foreign)}: names begin with ${prefix} here`,
+        `Cannot use tensor ${JSON.stringify(foreign)}: names begin with ${prefix}${inner} here`,
       );
     },
-    foreign: (own) => own === bare ? bare : prefix + own,
+    foreign: (own) => own === bare ? bare : prefix + (isHead(own) ? "" : inner) + own,
   };
 }
 
@@ -265,8 +277,9 @@ export function peftNames(method: DeltaMethod["method"]): NameMap {
  */
 export async function openPeft(dir: string): Promise<ForeignDelta> {
   const file = `${dir}/${CONFIG}`;
-  const described = peftMethod(await readJsonFile(file), file);
-  const names = peftNames(described.method);
+  const config = await readJsonFile(file);
+  const described = peftMethod(config, file);
+  const names = peftNames(described.method, config.task_type);
   const tensors = await openDelta(`${dir}/adapter_model.safetensors`, names);
   return { ...described, tensors, foreignName: names.foreign };
 }

@@ -318,6 +318,8 @@ export function t5(config: T5Config, classes: number | null = null): Model {
       ...common,
       head: ["classifier.weight", "classifier.bias"],
       spare: [...spare, "lm_head.weight", "decoder."],
+      // Under a head, transformers calls the encoder so.
+      canonical: (name) => name.replace(/^transformer\./, ""),
       classify: (inputs, context, trace) => {
         const { states, mask } = encode(inputs, context, trace);
         return classifier.apply(maskedMean(states, mask), context);

@@ -4,19 +4,17 @@
  * @module
  */
 
-import { openAdapterHub } from "../formats/adapterhub.ts";
-import { type ForeignDelta, UnsupportedError } from "../formats/delta.ts";
+import { openAdapterFolder } from "../formats/adapter_folder.ts";
+import { UnsupportedError } from "../formats/delta.ts";
 import { isFile, openWeights, readConfig, readJsonFile } from "../formats/huggingface.ts";
-import { openOpenDelta } from "../formats/opendelta.ts";
-import { openPeft } from "../formats/peft.ts";
 import { readSafetensors, type SafetensorsFile } from "../formats/safetensors.ts";
-import { Scope } from "../layers/scope.ts";
 import type { RawConfig } from "../models/config.ts";
 import { buildModel, families } from "../models/index.ts";
 import type { Model } from "../models/model.ts";
 import { methods } from "../peft/index.ts";
 import { type Attached, attachMethod } from "../peft/method.ts";
-import { initialValues, type WeightValues } from "../train/initialize.ts";
+import type { WeightValues } from "../train/initialize.ts";
+import { deltaValues } from "../train/load_adapter.ts";
 import { loadWeights, type TensorSource } from "../train/load_weights.ts";
 import { type Batch, readBatch } from "./batch.ts";
 
@@ -33,13 +31,6 @@ export interface Golden {
   /** The name that a parameter has in the expected tensors. */
   readonly foreignName: (name: string) => string;
 }
-
-/** What tells a method's folder from another kind, and which kinds can be opened. */
-const DELTA_FILES = {
-  "adapter.safetensors": openAdapterHub,
-  "adapter_model.safetensors": openPeft,
-  "delta.safetensors": openOpenDelta,
-};
 
 /**
  * Opens a folder in the golden layout: `expected.safetensors` and, in it or in its parent,
@@ -59,7 +50,7 @@ export async function openGolden(dir: string): Promise<Golden> {
   const check = await isFile(`${dir}/check.json`) ? await readJsonFile(`${dir}/check.json`) : {};
   const config = await readConfig(await home(dir, ["config.json"]));
   checkFamily(dir, config);
-  const delta = await openForeign(dir);
+  const delta = await openAdapterFolder(dir);
   const source = await openWeights(
     await home(dir, ["model.safetensors", "model.safetensors.index.json"]),
   );
@@ -68,8 +59,8 @@ export async function openGolden(dir: string): Promise<Golden> {
   const method = methods[delta?.method ?? tellMethod(gradients, model)];
   const options = method.parse({ ...delta?.options });
   const attached = attachMethod(model, method, options);
-  const values = await loadWeights(model, source);
-  if (delta !== null) await addDelta(values, model, attached, delta.tensors);
+  const base = await loadWeights(model, source);
+  const values = delta === null ? base : await deltaValues(model, attached, delta.tensors, base);
   return {
     dir,
     model,
@@ -101,23 +92,6 @@ function checkFamily(dir: string, { model_type: family }: RawConfig): void {
   );
 }
 
-async function openForeign(dir: string): Promise<ForeignDelta | null> {
-  const found: (typeof openPeft)[] = [];
-  for (const [file, open] of Object.entries(DELTA_FILES)) {
-    if (await isFile(`${dir}/${file}`)) found.push(open);
-  }
-  if (found.length > 1) {
-    throw new Error(
-      `Cannot check ${dir}: it has more than one of ${Object.keys(DELTA_FILES).join(", ")}`,
-    );
-  }
-  if (found.length === 1) return await found[0](dir);
-  if (!await isFile(`${dir}/adapter_config.json`)) return null;
-  throw new Error(
-    `Cannot check ${dir}: adapter_config.json is there, but neither adapter_model.safetensors nor adapter.safetensors`,
-  );
-}
-
 /** The family's model, with as many classes as the first of the sources that has its head. */
 function build(dir: string, config: RawConfig, sources: readonly TensorSource[]): Model {
   const draft = buildModel(config, { classes: 2, head: false });
@@ -138,31 +112,6 @@ function classesOf({ scope, head }: Model): number {
 function tellMethod(gradients: readonly string[], { head }: Model): "full" | "head" {
   const isHead = gradients.length > 0 && gradients.every((name) => head.includes(name));
   return isHead ? "head" : "full";
-}
-
-/**
- * Puts the method's own weights, and the head where it holds one, over the base's. Constants that the
- * method makes of the base are not in a file.
- */
-async function addDelta(
-  values: Map<string, Float32Array<ArrayBuffer>>,
-  model: Model,
-  { delta, trainable }: Attached,
-  tensors: TensorSource,
-): Promise<void> {
-  const trains = new Set(trainable);
-  const heads = model.head.filter((name) => tensors.has(name));
-  const scope = new Scope();
-  const own = delta.select().filter((one) => trains.has(one));
-  for (const parameter of [...own, ...model.scope.select((n) => heads.includes(n))]) {
-    scope.parameters.set(parameter.name, parameter);
-  }
-  const fitted = { scope, head: [], spare: [] };
-  const loaded = await loadWeights(fitted, tensors, "adapter_config.json and the base");
-  for (const [name, data] of loaded) values.set(name, data);
-  for (const parameter of delta.select().filter((one) => !trains.has(one))) {
-    values.set(parameter.name, initialValues(parameter, 0, values));
-  }
 }
 
 async function batchFile(dir: string, named: unknown): Promise<string> {
