@@ -11,9 +11,11 @@ const arrows: Record<string, readonly string[]> = {
   "lib/peft": ["lib/layers"],
   "lib/data": ["lib/formats"],
   "lib/formats": ["lib/data"],
+  "lib/hub": ["lib/formats", "lib/data"],
+  "lib/onnx": ["lib/graph", "lib/formats"],
   "lib/train": ["lib/models", "lib/peft", "lib/data", "lib/formats"],
-  "lib/infer": ["lib/models", "lib/peft", "lib/data", "lib/formats"],
-  "lib/sweep": ["lib/train", "lib/infer"],
+  "lib/infer": ["lib/train"],
+  "lib/sweep": ["lib/train", "lib/infer", "lib/hub", "lib/onnx"],
   "lib/parity": ["lib/train"],
   "lib/std": [],
   "mod.ts": ["lib/sweep", "lib/parity"],
@@ -107,6 +109,8 @@ Deno.test("rooms keep to their own", () => {
   assert(wrong("lib/sweep/main.ts", "../../experiments/sweep.ts"));
   assert(wrong("lib/train/loop.ts", "../sweep/main.ts"));
   assert(wrong("lib/data/dataset.ts", "../std/csv/mod.ts"));
+  assert(wrong("lib/hub/snapshot.ts", "../train/loop.ts"));
+  assert(wrong("lib/train/loop.ts", "../hub/snapshot.ts"));
   assert(wrong("tests/std/csv_test.ts", "../../lib/std/csv/mod.ts"));
   assert(wrong("experiments/sweep.ts", "../tests/fixtures.ts"));
   assert(wrong("lib/gpu/device.ts", "../../elsewhere/file.ts"));

@@ -5,6 +5,7 @@
  */
 
 import { type DType, type Node, op } from "./node.ts";
+import type { OnnxBuilder, OnnxValue } from "./onnx.ts";
 import { formatShape, type Shape } from "./shape.ts";
 
 /** Values of an input that follow from another input; computed by the host when that is written. */
@@ -42,7 +43,11 @@ export interface ConstantAttributes {
   readonly shape: Shape;
   readonly dtype: DType;
   readonly compute: ConstantValues;
+  readonly onnx?: ConstantFormula;
 }
+
+/** A constant's values in ONNX, for any sizes of a batch. */
+export type ConstantFormula = (graph: OnnxBuilder) => OnnxValue;
 
 const inputOp = op<InputAttributes>({
   name: "input",
@@ -73,9 +78,18 @@ const constantOp = op<ConstantAttributes>({
   run: () => [],
 });
 
-/** A constant: a table that the host computes once per program, in its own precision. */
-export function constant(shape: Shape, dtype: DType, compute: ConstantValues): Node {
-  return constantOp([], { shape, dtype, compute });
+/**
+ * A constant: a table that the host computes once per program, in its own precision.
+ *
+ * @param onnx The same as ONNX nodes; for a table whose size depends on that of a batch.
+ */
+export function constant(
+  shape: Shape,
+  dtype: DType,
+  compute: ConstantValues,
+  onnx?: ConstantFormula,
+): Node {
+  return constantOp([], { shape, dtype, compute, onnx });
 }
 
 /** Attributes of a node known to be a constant. */

@@ -8,6 +8,7 @@
  */
 
 import type { Kernel, Params, Tune } from "../../kernels/kernel.ts";
+import type { OnnxBuilder, OnnxValue } from "./onnx.ts";
 import { bindShape, elements, type Shape, type Sizes } from "./shape.ts";
 
 /**
@@ -18,11 +19,21 @@ export type DType = "f32" | "u32" | "i32";
 
 /** One node of a graph. Its id grows with creation, so order of ids is an order of execution. */
 export interface Node {
+  /** Place in the order of execution. */
   readonly id: number;
+  /**
+   * How it is computed.
+   *
+   * @internal
+   */
   readonly op: Op;
+  /** What it is computed from. */
   readonly inputs: readonly Node[];
+  /** The operation's constants, as its author typed them. */
   readonly attributes: unknown;
+  /** Row-major, outermost dimension first. */
   readonly shape: Shape;
+  /** Type of its elements. */
   readonly dtype: DType;
   /** The node that this one computes again, if it does. */
   readonly original?: Node;
@@ -71,7 +82,7 @@ export interface KernelChoice {
   readonly params: Params;
 }
 
-/** An operation: shape rule, dispatches, backward. Untyped side, as graph walkers see it. */
+/** An operation: shape rule, dispatches, backward, ONNX lowering. Untyped side, as graph walkers see it. */
 export interface Op {
   readonly name: string;
   /** What kind of leaf this is, for the planner; absent for computed nodes. */
@@ -92,16 +103,16 @@ export interface Op {
   ) => readonly (Node | null)[];
   /** Floating-point operations that computing a node takes; a multiply-add counts as two. */
   readonly flops: (node: Node, shape: ShapeOf) => number;
+  /** Whether it has a lowering to ONNX. */
+  readonly lowerable: boolean;
+  /** Adds ONNX nodes that compute a node from its inputs' values. @throws TypeError if it has none. */
+  readonly onnx: (node: Node, inputs: readonly OnnxValue[], graph: OnnxBuilder) => OnnxValue;
 }
 
 /** Nodes that nothing computes: see `lib/graph/leaves.ts`. */
 export type Leaf = "input" | "variable" | "constant";
 
-/**
- * What an operation's author writes; see {@linkcode op}.
- *
- * The third reader of a graph joins as a further field: `onnx`, the lowering to ONNX nodes.
- */
+/** What an operation's author writes; see {@linkcode op}. */
 export interface OpDefinition<A> {
   readonly name: string;
   readonly leaf?: Leaf;
@@ -130,7 +141,20 @@ export interface OpDefinition<A> {
    * number), or in all. Absent: 0, for what only moves or sets values.
    */
   readonly flops?: number | ((node: Node, attributes: A, shape: ShapeOf) => number);
+  /**
+   * Lowering to ONNX: adds nodes that compute the output from the inputs' values. Absent: the
+   * operation belongs to training, and exporting it is an error.
+   */
+  readonly onnx?: OnnxLowering<A>;
 }
+
+/** See {@linkcode OpDefinition.onnx}. */
+export type OnnxLowering<A> = (
+  graph: OnnxBuilder,
+  inputs: readonly OnnxValue[],
+  node: Node,
+  attributes: A,
+) => OnnxValue;
 
 /** Adds a node of one operation to the graph. */
 export type OpFunction<A> = (inputs: readonly Node[], attributes: A) => Node;
@@ -163,6 +187,15 @@ export function op<A>(definition: OpDefinition<A>): OpFunction<A> {
       const { flops = 0 } = definition;
       if (typeof flops === "number") return flops * elements(shape(node));
       return flops(node, node.attributes as A, shape);
+    },
+    lowerable: definition.onnx !== undefined,
+    onnx: (node, inputs, graph) => {
+      if (definition.onnx === undefined) {
+        throw new TypeError(
+          `Cannot lower ${definition.name} to ONNX: it has no lowering; export a forward pass without dropout and loss`,
+        );
+      }
+      return definition.onnx(graph, inputs, node, node.attributes as A);
     },
   };
   defined.push(erased);

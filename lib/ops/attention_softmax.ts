@@ -4,6 +4,7 @@ import {
 } from "../../kernels/attention_softmax.ts";
 import { rowTune } from "../../kernels/rows.ts";
 import { type Node, op } from "../graph/node.ts";
+import type { OnnxValue } from "../graph/onnx.ts";
 import { elements, formatShape, sameShape } from "../graph/shape.ts";
 import { scale as scaled } from "./elementwise.ts";
 import { reshape } from "./reshape.ts";
@@ -75,6 +76,29 @@ const attentionSoftmaxOp = op<Attributes>({
         : []),
       ...(mask ? [null] : []),
     ];
+  },
+  onnx: (graph, [scores, ...rest], { shape: [, , queries, keys] }, attributes) => {
+    const { scale, bias, mask, causal } = attributes;
+    let x = scale === 1 ? scores : graph.node("Mul", [scores, graph.floats(scale)]);
+    if (bias) x = graph.node("Add", [x, rest[0]]);
+    const allowed: OnnxValue[] = [];
+    if (mask) {
+      const seen = graph.cast(rest.at(-1)!, "bool");
+      allowed.push(graph.node("Unsqueeze", [seen, graph.ints([1, 2])])); // [B, 1, 1, S]
+    }
+    if (causal) {
+      // s ≤ t + S − T, both places counted from the end.
+      const t = graph.node("Sub", [graph.range(0, queries), graph.dim(queries)]);
+      const s = graph.node("Sub", [graph.range(0, keys), graph.dim(keys)]);
+      const rows = graph.node("Unsqueeze", [t, graph.ints([1])]);
+      allowed.push(graph.node("LessOrEqual", [s, rows])); // [T, S]
+    }
+    if (allowed.length === 0) return graph.node("Softmax", [x], { axis: -1 });
+    const both = allowed.length === 1 ? allowed[0] : graph.node("And", allowed);
+    const lowest = graph.node("Where", [both, x, graph.floats(-3.4028234e38)]);
+    // A row that sees no key is 0, as kernels leave it.
+    const weights = graph.node("Softmax", [lowest], { axis: -1 });
+    return graph.node("Where", [both, weights, graph.floats(0)]);
   },
 });
 

@@ -56,6 +56,7 @@ const concatOp = op<{ axis: number }>({
     needs[0] ? slice(g, axis, 0, a.shape[axis]) : null,
     needs[1] ? slice(g, axis, a.shape[axis] as number, b.shape[axis]) : null,
   ],
+  onnx: (graph, inputs, _, { axis }) => graph.node("Concat", inputs, { axis }),
 });
 
 const sliceOp = op<{ axis: number; start: number; length: Dim }>({
@@ -77,6 +78,13 @@ const sliceOp = op<{ axis: number; start: number; length: Dim }>({
   },
   // The gradient is zero outside the slice.
   backward: ({ inputs: [x] }, g, _, { axis, start }) => [pad(g, axis, start, x.shape[axis])],
+  onnx: (graph, [x], _, { axis, start, length }) =>
+    graph.node("Slice", [
+      x,
+      graph.ints([start]),
+      graph.dim(plus(length, start)),
+      graph.ints([axis]),
+    ]),
 });
 
 const padOp = op<{ axis: number; start: number; length: Dim }>({
@@ -93,6 +101,13 @@ const padOp = op<{ axis: number; start: number; length: Dim }>({
     return [clear, copy({ x, y, axis, dims, out, length: dims[axis], xStart: 0, yStart: start })];
   },
   backward: ({ inputs: [x] }, g, _, { axis, start }) => [slice(g, axis, start, x.shape[axis])],
+  onnx: (graph, [x], { inputs: [{ shape }] }, { axis, start, length }) => {
+    const none = (count: number) => graph.ints(new Array(count).fill(0));
+    const behind = graph.node("Sub", [graph.dim(length), graph.dim(plus(shape[axis], start))]);
+    const others = shape.length - 1 - axis;
+    const pads = [none(axis), graph.ints([start]), none(others + axis), behind, none(others)];
+    return graph.node("Pad", [x, graph.node("Concat", pads, { axis: 0 })]);
+  },
 });
 
 /** `a` followed by `b` along an axis; `a`'s size there is a number. */

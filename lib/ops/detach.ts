@@ -7,6 +7,7 @@ const detachOp = op<null>({
   shape: ([x]) => x.shape,
   dtype: ([x]) => x.dtype,
   run: () => [],
+  onnx: (_, [x]) => x,
 });
 
 /** `x` as a constant: the same values, through which no gradient passes. */

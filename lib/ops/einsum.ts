@@ -10,6 +10,7 @@ import { matmulVariants } from "../../kernels/matmul_variants.ts";
 import { type Dispatch, type Node, op, type RowRange, type RunContext } from "../graph/node.ts";
 import { elements, formatShape, sameShape } from "../graph/shape.ts";
 import { rowShards } from "./row_shards.ts";
+import { lowerProduct } from "./lower_product.ts";
 import { type Axis, classify, letterDims, parseSubscripts, type Subscripts } from "./subscripts.ts";
 import { sumTo } from "./sum.ts";
 
@@ -70,6 +71,11 @@ const einsumOp = op<Einsum>({
         return bias && i === 0 ? sumTo(g, node.shape) : g;
       }),
     ];
+  },
+  onnx: (graph, [a, b, ...rest], _, { subscripts, alpha }) => {
+    const product = lowerProduct(graph, subscripts, a, b);
+    const scaled = alpha === 1 ? product : graph.node("Mul", [product, graph.floats(alpha)]);
+    return rest.reduce((sum, term) => graph.node("Add", [sum, term]), scaled);
   },
 });
 

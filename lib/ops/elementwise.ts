@@ -11,7 +11,7 @@ import {
   elementwise as elementwiseKernel,
   OPERANDS,
 } from "../../kernels/elementwise.ts";
-import { type Node, op, type OpFunction } from "../graph/node.ts";
+import { type Node, type OnnxLowering, op, type OpFunction } from "../graph/node.ts";
 import {
   bindShape,
   elements,
@@ -81,6 +81,7 @@ function readsByFour(terms: readonly { div: number; mod: number }[]): boolean {
  * @param partials For each input, its gradient from the inputs, the output and the output's
  *   gradient, before it is summed over broadcast axes; null where it has none.
  * @param functions WGSL functions that the expression calls.
+ * @param onnx The same as ONNX nodes; absent for what only training computes.
  */
 export function defineElementwise(
   name: string,
@@ -95,9 +96,11 @@ export function defineElementwise(
     | null
   )[],
   functions?: string,
+  onnx?: OnnxLowering<Map>,
 ): OpFunction<Map> {
   return op<Map>({
     name,
+    onnx,
     // As the expression writes them; a function's call counts as one.
     flops: expression.match(/[-+*/]|\w+\(/g)?.length ?? 0,
     shape: (inputs, { to }) => {
@@ -145,19 +148,60 @@ export function defineElementwise(
 
 const NONE: Map = { constants: [] };
 
-const addOp = defineElementwise("add", "a + b", [(_, g) => g, (_, g) => g]);
-const subtractOp = defineElementwise("subtract", "a - b", [(_, g) => g, (_, g) => scale(g, -1)]);
-const multiplyOp = defineElementwise("multiply", "a * b", [
-  ([, b], g) => multiply(g, b),
-  ([a], g) => multiply(g, a),
-]);
-const divideOp = defineElementwise("divide", "a / b", [
-  ([, b], g) => divide(g, b),
-  ([, b], g, y) => scale(divide(multiply(g, y), b), -1),
-]);
-const scaleOp = defineElementwise("scale", "a * p.c0", [(_, g, __, [c]) => scale(g, c)]);
-const sqrtOp = defineElementwise("sqrt", "sqrt(a)", [(_, g, y) => scale(divide(g, y), 0.5)]);
-const copyOp = defineElementwise("broadcast", "a", [(_, g) => g]);
+/** A lowering to one ONNX operator of the same inputs; its broadcasting is ours. */
+export function onnxOperator(operator: string): OnnxLowering<unknown> {
+  return (graph, inputs) => graph.node(operator, inputs);
+}
+
+const addOp = defineElementwise(
+  "add",
+  "a + b",
+  [(_, g) => g, (_, g) => g],
+  undefined,
+  onnxOperator("Add"),
+);
+const subtractOp = defineElementwise(
+  "subtract",
+  "a - b",
+  [(_, g) => g, (_, g) => scale(g, -1)],
+  undefined,
+  onnxOperator("Sub"),
+);
+const multiplyOp = defineElementwise(
+  "multiply",
+  "a * b",
+  [([, b], g) => multiply(g, b), ([a], g) => multiply(g, a)],
+  undefined,
+  onnxOperator("Mul"),
+);
+const divideOp = defineElementwise(
+  "divide",
+  "a / b",
+  [([, b], g) => divide(g, b), ([, b], g, y) => scale(divide(multiply(g, y), b), -1)],
+  undefined,
+  onnxOperator("Div"),
+);
+const scaleOp = defineElementwise(
+  "scale",
+  "a * p.c0",
+  [(_, g, __, [c]) => scale(g, c)],
+  undefined,
+  (graph, [x], _, { constants: [c] }) => graph.node("Mul", [x, graph.floats(c)]),
+);
+const sqrtOp = defineElementwise(
+  "sqrt",
+  "sqrt(a)",
+  [(_, g, y) => scale(divide(g, y), 0.5)],
+  undefined,
+  onnxOperator("Sqrt"),
+);
+const copyOp = defineElementwise(
+  "broadcast",
+  "a",
+  [(_, g) => g],
+  undefined,
+  (graph, [x], { shape }) => graph.node("Expand", [x, graph.shape(shape)]),
+);
 
 /** a + b. */
 export function add(a: Node, b: Node): Node {

@@ -43,6 +43,7 @@ const embeddingOp = op<null>({
     needs[0] ? embeddingGradOp([g, ids, orderOf(ids)], { height: table.shape[0] }) : null,
     null,
   ],
+  onnx: (graph, [table, ids]) => graph.node("Gather", [table, ids], { axis: 0 }),
 });
 
 const embeddingGradOp = op<{ height: Dim }>({

@@ -8,6 +8,8 @@ const fillOp = op<{ shape: Shape; value: number }>({
   run: (y, { value }, { shape }) => [
     { kernel: fillKernel, bind: { y }, params: { n: elements(shape(y)), value } },
   ],
+  onnx: (graph, _, { shape }, { value }) =>
+    graph.node("Expand", [graph.floats(value), graph.shape(shape)]),
 });
 
 /** A tensor of one value. */

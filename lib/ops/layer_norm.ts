@@ -51,6 +51,8 @@ const layerNormOp = op<LayerNorm>({
       : null,
     needs[2] ? sumTo(g, b.shape) : null,
   ],
+  onnx: (graph, inputs, _, { epsilon }) =>
+    graph.node("LayerNormalization", inputs, { axis: -1, epsilon: { float: epsilon } }),
 });
 
 const layerNormGradOp = op<LayerNorm>({

@@ -3,7 +3,13 @@ import { defineElementwise, divide } from "./elementwise.ts";
 import { einsum } from "./einsum.ts";
 import { sum } from "./sum.ts";
 
-const atLeastOne = defineElementwise("at_least_one", "max(a, 1.0)");
+const atLeastOne = defineElementwise(
+  "at_least_one",
+  "max(a, 1.0)",
+  undefined,
+  undefined,
+  (graph, [x]) => graph.node("Max", [x, graph.floats(1)]),
+);
 
 /**
  * Mean of the tokens that count: y[b, c] = Σt mask[b, t]·x[b, t, c] / Σt mask[b, t].

@@ -65,6 +65,10 @@ const relativeBiasOp = op<null>({
     relativeBiasGradOp([g, bucket], { buckets: table.shape[0] as number }),
     null,
   ],
+  onnx: (graph, [table, bucket]) => {
+    const places = graph.node("Gather", [table, bucket], { axis: 0 }); // [queries, keys, H]
+    return graph.node("Transpose", [places], { perm: [2, 0, 1] });
+  },
 });
 
 const relativeBiasGradOp = op<{ buckets: number }>({
@@ -101,14 +105,30 @@ export function relativeBias(
     );
   }
   relativeBucket(0, bidirectional, buckets, maxDistance);
+  const bucketOf = (distance: number) =>
+    relativeBucket(distance, bidirectional, buckets, maxDistance);
   const bucket = constant(
     [queries, keys],
     "u32",
     ([rows, columns]) =>
-      Uint32Array.from({ length: rows * columns }, (_, i) => {
-        const distance = i % columns + keyOffset - Math.floor(i / columns);
-        return relativeBucket(distance, bidirectional, buckets, maxDistance);
-      }),
+      Uint32Array.from(
+        { length: rows * columns },
+        (_, i) => bucketOf(i % columns + keyOffset - Math.floor(i / columns)),
+      ),
+    // Buckets of all distances that have different ones, looked up.
+    (graph) => {
+      const rows = graph.node("Unsqueeze", [graph.range(0, queries), graph.ints([1])]);
+      const distance = graph.node("Sub", [graph.range(keyOffset, keys), rows]);
+      const [least, most] = [graph.ints(-maxDistance), graph.ints(maxDistance)];
+      const near = graph.node("Clip", [distance, least, most]);
+      const table = Array.from(
+        { length: 2 * maxDistance + 1 },
+        (_, i) => bucketOf(i - maxDistance),
+      );
+      return graph.node("Gather", [graph.ints(table), graph.node("Add", [near, most])], {
+        axis: 0,
+      });
+    },
   );
   return relativeBiasOp([table, bucket], null);
 }

@@ -1,5 +1,5 @@
 import { type Node, op } from "../graph/node.ts";
-import { type Dim, formatShape, sameShape, type Shape } from "../graph/shape.ts";
+import { type Dim, formatShape, sameDim, sameShape, type Shape } from "../graph/shape.ts";
 
 const reshapeOp = op<{ shape: Shape }>({
   name: "reshape",
@@ -17,6 +17,15 @@ const reshapeOp = op<{ shape: Shape }>({
   dtype: ([x]) => x.dtype,
   run: () => [],
   backward: ({ inputs: [x] }, g) => [reshape(g, x.shape)],
+  onnx: (graph, [x], { inputs: [{ shape: from }], shape }) => {
+    // As numbers where that can be: 0 keeps the input's dimension, one −1 follows from the rest.
+    const kept = (dim: Dim, axis: number) => axis < from.length && sameDim(dim, from[axis]);
+    const open = shape.filter((dim, axis) => typeof dim !== "number" && !kept(dim, axis));
+    const target = open.length > 1 ? graph.shape(shape) : graph.ints(
+      shape.map((dim, axis) => typeof dim === "number" ? dim : kept(dim, axis) ? 0 : -1),
+    );
+    return graph.node("Reshape", [x, target]);
+  },
 });
 
 /** The symbols of a shape in order, then the product of its numbers: equal for equal element counts. */

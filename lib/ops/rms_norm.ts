@@ -46,6 +46,13 @@ const rmsNormOp = op<RmsNorm>({
       ? reshape(sum(rmsWeightPartsOp([x, rmsFactorOp([x], attributes), g], null), 0, 1), w.shape)
       : null,
   ],
+  // As runtimes look for it, to compute it at once.
+  onnx: (graph, [x, w], _, { epsilon }) => {
+    const squares = graph.node("Pow", [x, graph.floats(2)]);
+    const mean = graph.node("ReduceMean", [squares], { axes: [-1], keepdims: 1 });
+    const root = graph.node("Sqrt", [graph.node("Add", [mean, graph.floats(epsilon)])]);
+    return graph.node("Mul", [graph.node("Div", [x, root]), w]);
+  },
 });
 
 const rmsNormGradOp = op<RmsNorm>({

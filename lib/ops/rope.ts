@@ -1,6 +1,7 @@
 import { ropeKernel } from "../../kernels/rope.ts";
 import { constant } from "../graph/leaves.ts";
 import { type Node, op, type OpFunction } from "../graph/node.ts";
+import type { OnnxValue } from "../graph/onnx.ts";
 import { type Dim, formatShape } from "../graph/shape.ts";
 
 /** Stretching of rotary frequencies for long contexts, as Llama 3 does it. */
@@ -75,6 +76,25 @@ const ropeOp: OpFunction<{ turn: 1 | -1 }> = op<{ turn: 1 | -1 }>({
     null,
     null,
   ],
+  onnx: (graph, [x, cosine, sine], { shape }, { turn }) => {
+    const size = shape[3] as number;
+    const part = (start: number) =>
+      graph.node("Slice", [
+        x,
+        graph.ints([start]),
+        graph.ints([start + size / 2]),
+        graph.ints([3]),
+      ]);
+    const [first, second] = [part(0), part(size / 2)];
+    const perHead = (table: OnnxValue) => graph.node("Unsqueeze", [table, graph.ints([1])]);
+    const [c, s] = [perHead(cosine), perHead(sine)]; // [T, 1, D/2]
+    const by = (half: OnnxValue, table: OnnxValue) => graph.node("Mul", [half, table]);
+    const [minus, plus] = turn === 1 ? ["Sub", "Add"] : ["Add", "Sub"];
+    return graph.node("Concat", [
+      graph.node(minus, [by(first, c), by(second, s)]),
+      graph.node(plus, [by(second, c), by(first, s)]),
+    ], { axis: 3 });
+  },
 });
 
 /** Tables of cosines and sines, one pair for all layers that rotate alike. */
@@ -91,13 +111,27 @@ function rotaryTables(
   let pair = known.get(key);
   if (pair === undefined) {
     const half = frequencies.length;
-    const table = (f: (angle: number) => number) =>
-      constant([tokens, half], "f32", ([rows]) =>
-        Float32Array.from(
-          { length: rows * half },
-          (_, i) => f((offset + Math.floor(i / half)) * frequencies[i % half]),
-        ));
-    known.set(key, pair = [table(Math.cos), table(Math.sin)]);
+    const table = (f: (angle: number) => number, operator: string) =>
+      constant(
+        [tokens, half],
+        "f32",
+        ([rows]) =>
+          Float32Array.from(
+            { length: rows * half },
+            (_, i) => f((offset + Math.floor(i / half)) * frequencies[i % half]),
+          ),
+        (graph) => {
+          // Whole turns go while the angle is a double: an f32 would lose digits far from 0.
+          const places = graph.cast(graph.range(offset, tokens), "double");
+          const angles = graph.node("Mul", [
+            graph.node("Unsqueeze", [places, graph.ints([1])]),
+            graph.doubles([...frequencies]),
+          ]);
+          const rest = graph.node("Mod", [angles, graph.doubles(2 * Math.PI)], { fmod: 1 });
+          return graph.node(operator, [graph.cast(rest, "float")]);
+        },
+      );
+    known.set(key, pair = [table(Math.cos, "Cos"), table(Math.sin, "Sin")]);
   }
   return pair;
 }

@@ -29,6 +29,10 @@ const selectTokenOp = op<null>({
     selectTokenGradOp([g, index], { shape: x.shape }),
     null,
   ],
+  onnx: (graph, [x, index]) => {
+    const places = graph.node("Unsqueeze", [index, graph.ints([-1])]);
+    return graph.node("GatherND", [x, places], { batch_dims: 1 });
+  },
 });
 
 const selectTokenGradOp = op<{ shape: Shape }>({

@@ -28,6 +28,10 @@ const sumOp = op<{ start: number; end: number }>({
   },
   // dx[…] = g, the same for every summed element.
   backward: ({ inputs: [x] }, g) => [broadcastTo(g, x.shape)],
+  onnx: (graph, [x], _, { start, end }) => {
+    const axes = Array.from({ length: end - start }, (_, i) => start + i);
+    return graph.node("ReduceSum", [x, graph.ints(axes)], { keepdims: 1 });
+  },
 });
 
 /** Sum over the neighbouring axes `start` to `end - 1`, which stay with size 1. */
