@@ -5,7 +5,7 @@ import type { Method, MethodOptions, Target } from "./method.ts";
 import { weightOf } from "./merge.ts";
 import { names } from "./options.ts";
 import { semanticLabel, semanticParser, semanticsOf } from "./semantics.ts";
-import { endsIn, linearTargets } from "./targets.ts";
+import { endsIn, lastParts, linearTargets } from "./targets.ts";
 
 const own = {
   defaults: { targets: "auto", feedforward: "auto" },
@@ -81,10 +81,19 @@ function rescaled({ sites }: Pick<Target, "sites">, options: MethodOptions): Res
   const [targets, feedforward] = [String(options.targets), String(options.feedforward)];
   const second = feedforward === "auto" ? FEED_FORWARD : feedforward.split("+");
   const usual = [...KEY_VALUE, ...second];
-  return linearTargets("ia3", sites, targets, usual)
+  const chosen = linearTargets("ia3", sites, targets, usual)
     .filter(({ path }) =>
       targets !== "auto" || options.semantics === "peft" || !endsIn(path, "attention.output.dense")
-    )
+    );
+  const missing = second.find((name) => !chosen.some(({ path }) => endsIn(path, name)));
+  if (feedforward !== "auto" && missing !== undefined) {
+    throw new RangeError(
+      `Cannot attach ia3: feedforward "${missing}" is none of its targets; found ${
+        lastParts(chosen).join(", ")
+      }`,
+    );
+  }
+  return chosen
     .map((site) => ({
       site,
       input: second.some((name) => endsIn(site.path, name)),

@@ -35,12 +35,18 @@ export function linearTargets(
     ? (found.length === 0 ? "auto" : undefined)
     : wanted.find((name) => !linear.some(({ path }) => endsIn(path, name)));
   if (missing !== undefined) {
-    const known = [...new Set(linear.map(({ path }) => path.slice(path.lastIndexOf(".") + 1)))];
     throw new RangeError(
-      `Cannot attach ${method}: target "${missing}" matches no layer; found ${known.join(", ")}`,
+      `Cannot attach ${method}: target "${missing}" matches no layer; found ${
+        lastParts(linear).join(", ")
+      }`,
     );
   }
   return found;
+}
+
+/** The last names of sites' paths, each once. */
+export function lastParts(sites: readonly Site[]): string[] {
+  return [...new Set(sites.map(({ path }) => path.slice(path.lastIndexOf(".") + 1)))];
 }
 
 /** Whether a site stands in an attention over the encoder's states, and not over its own stack's. */

@@ -467,6 +467,23 @@ Deno.test("a LoRA target that matches no layer lists those that there are", () =
   );
 });
 
+Deno.test("IA3 refuses a feed-forward name that is none of its targets", () => {
+  const attach = (options: MethodOptions) =>
+    attachMethod(model(), methods.ia3, methods.ia3.parse(options));
+  const wrong: MethodOptions[] = [
+    { feedforward: "wo" },
+    { targets: "k_proj", feedforward: "down_proj" },
+  ];
+  for (const options of wrong) {
+    assertThrows(
+      () => attach(options),
+      RangeError,
+      `Cannot attach ia3: feedforward "${options.feedforward}" is none of its targets; found k_proj`,
+    );
+  }
+  assertEquals(attach({ feedforward: "up_proj" }).delta.select().length, 2 * 3);
+});
+
 Deno.test("LoRA attaches to the layers whose paths end in its targets", () => {
   const attached = attachMethod(
     model(),
