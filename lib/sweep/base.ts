@@ -10,7 +10,7 @@ import { openModelFolder } from "../formats/huggingface.ts";
 import type { RawConfig } from "../models/config.ts";
 import { buildModel } from "../models/index.ts";
 import type { Model } from "../models/model.ts";
-import { loadWeights, type TensorSource } from "../train/load_weights.ts";
+import { loadWeights, matchTensors, type TensorSource } from "../train/load_weights.ts";
 import type { WeightValues } from "../train/initialize.ts";
 import { missingBase, parseHubBase } from "./references.ts";
 
@@ -35,6 +35,12 @@ export interface Base {
    * @param head Whether to classify by a head where the family could do it text-to-text.
    */
   build(classes: number, head: boolean): Model;
+  /**
+   * Checks, without reading them, that its tensors are those of such a model.
+   *
+   * @throws TypeError naming every tensor that does not fit.
+   */
+  check(classes: number, head: boolean): void;
   /** Values of such a model's parameters, f32 by name; read once and kept. */
   weights(classes: number, head: boolean): Promise<WeightValues>;
 }
@@ -106,6 +112,7 @@ export function makeBase({ config, source, ...rest }: BaseParts): Base {
     place: rest.place ?? rest.name,
     config,
     build,
+    check: (classes, head) => void matchTensors(build(classes, head), source),
     weights: (classes, head) => {
       const key = `${classes} ${head}`;
       const known = loaded.get(key) ?? loadWeights(build(classes, head), source);

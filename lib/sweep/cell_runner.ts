@@ -28,6 +28,7 @@ import { type EpochOutcome, type Scores, train, type TrainOutcome } from "../tra
 import { type Base, EMBEDDED, openBase } from "./base.ts";
 import type { Cell } from "./cell.ts";
 import type { ResolvedExperiment } from "./experiment.ts";
+import { checkCells } from "./check_cells.ts";
 import { type CellContext, expandGrid } from "./grid.ts";
 import { resolveLabelWords } from "./label_words.ts";
 import { plannedBytes } from "./planned_bytes.ts";
@@ -111,8 +112,7 @@ export async function prepareCells(
     },
   };
   const cells = expandGrid(experiment, context);
-  // Weights for classes that the data lacks are refused here, before anything runs.
-  for (const { settings } of cells) classWeights(settings.classWeights, labels, []);
+  checkCells(cells, base, data);
   const labelWords = textToText
     ? { words, ids: words.map((word) => base.tokenizer.encodeBare(word)) }
     : null;

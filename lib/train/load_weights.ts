@@ -19,23 +19,23 @@ export interface TensorSource {
 }
 
 /**
- * Reads the values of a model's parameters.
+ * Finds the tensor of each of a model's parameters, without reading any.
  *
  * A classification head may be missing (it is then drawn by the seed); what the model calls spare
  * (copies of tied matrices, a head or decoder that is not used) may be left over.
  *
  * @param config What decides the shapes, for the message.
- * @returns Values by parameter name; without the head where the checkpoint has none.
- * @throws TypeError naming every tensor that is missing, left over or misshapen, or an output
- *   matrix that is not what `tie_word_embeddings` says.
+ * @returns The checkpoint's names by the model's.
+ * @throws TypeError naming every tensor that is missing, left over or misshapen.
  */
-export async function loadWeights(
-  model: Pick<Model, "scope" | "head" | "spare" | "canonical" | "tie">,
+export function matchTensors(
+  { scope, head, spare, canonical = (name) => name, tie }: Pick<
+    Model,
+    "scope" | "head" | "spare" | "canonical" | "tie"
+  >,
   source: TensorSource,
   config = "config.json",
-): Promise<Map<string, Float32Array<ArrayBuffer>>> {
-  const { scope, head, spare, canonical = (name) => name, tie } = model;
-  const parameters = scope.select();
+): Map<string, string> {
   const problems: string[] = [];
   const found = new Map<string, string>();
   for (const name of source.names()) {
@@ -44,7 +44,7 @@ export async function loadWeights(
     if (twin !== undefined) problems.push(`${twin} and ${name} are the same parameter`);
     found.set(own, name);
   }
-  for (const { name, shape } of parameters) {
+  for (const { name, shape } of scope.select()) {
     const foreign = found.get(name);
     if (foreign === undefined) {
       if (!head.includes(name)) problems.push(`${name} is missing${whyMissing(name, tie)}`);
@@ -64,8 +64,26 @@ export async function loadWeights(
     const more = problems.length > 8 ? `; and ${problems.length - 8} more` : "";
     throw new TypeError(`Cannot load weights: they do not fit ${config}: ${shown}${more}`);
   }
+  return found;
+}
+
+/**
+ * Reads the values of a model's parameters.
+ *
+ * @param config What decides the shapes, for the message.
+ * @returns Values by parameter name; without the head where the checkpoint has none.
+ * @throws TypeError as {@linkcode matchTensors} does, or where an output matrix is not what
+ *   `tie_word_embeddings` says.
+ */
+export async function loadWeights(
+  model: Pick<Model, "scope" | "head" | "spare" | "canonical" | "tie">,
+  source: TensorSource,
+  config = "config.json",
+): Promise<Map<string, Float32Array<ArrayBuffer>>> {
+  const { scope, tie } = model;
+  const found = matchTensors(model, source, config);
   const values = new Map<string, Float32Array<ArrayBuffer>>();
-  for (const { name } of parameters) {
+  for (const { name } of scope.select()) {
     const foreign = found.get(name);
     if (foreign !== undefined) values.set(name, await source.read(foreign));
   }

@@ -78,16 +78,49 @@ Deno.test("another seed gives other results", async () => {
   assert(weights(a).some((byte, i) => byte !== weights(b)[i]));
 });
 
-Deno.test("label words that begin with the same token are refused before anything runs", async () => {
-  const experiment = { ...small, labelWords: ["positive", "positive again"] };
-  await assertRejects(
-    () =>
-      runAll(experiment).then(({ summary }) => {
-        throw new Error(summary.failed > 0 ? "too late" : "not at all");
-      }),
-    RangeError,
-    "first token",
-  );
+Deno.test("what no cell can run with is refused before anything runs", async () => {
+  const cases: [Partial<Experiment>, string][] = [
+    [{ labelWords: ["positive", "positive again"] }, "first token"],
+    [{ methods: "head lora:targets=q,foo" }, 'target "foo" matches no layer'],
+    [{ methods: "head bitfit" }, "the model has no bias"],
+    [{ methods: "head lora:init=pissa;rank=65" }, "more than its 64 singular values"],
+    [{ settings: { maxLength: 1 } }, "Cannot cut a text to 1 tokens"],
+    [{ settings: { classWeights: { "0": 1, "1": 2 } } }, "Cannot weight classes 0, 1"],
+    [{ trainSize: 10 ** 8 }, "Cannot sample 100000000 training examples"],
+  ];
+  for (const [changes, message] of cases) {
+    await assertRejects(
+      () =>
+        runAll({ ...small, ...changes }).then(({ summary }) => {
+          throw new Error(summary.failed > 0 ? "too late" : "not at all");
+        }),
+      RangeError,
+      message,
+    );
+  }
+});
+
+fixtureTest("a base that does not fit is refused before anything runs", async (folder) => {
+  const base = await Deno.makeTempDir();
+  try {
+    const from = `${folder}/data/stories260K-hf`;
+    for await (const { name } of Deno.readDir(from)) {
+      await Deno.copyFile(`${from}/${name}`, `${base}/${name}`);
+    }
+    const prepare = (changes: Partial<Experiment>) =>
+      prepareSweep(resolveExperiment(
+        sweep({ base, data: `${folder}/data/sst2`, methods: "zero_shot head", ...changes }),
+        methods,
+      ));
+    const config = JSON.parse(await Deno.readTextFile(`${from}/config.json`));
+    await Deno.writeTextFile(
+      `${base}/config.json`,
+      JSON.stringify({ ...config, num_hidden_layers: config.num_hidden_layers + 1 }),
+    );
+    await assertRejects(() => prepare({}), TypeError, "is missing");
+  } finally {
+    await Deno.remove(base, { recursive: true });
+  }
 });
 
 fixtureTest("a Llama folder runs through the same sweep", async (folder) => {

@@ -1,0 +1,38 @@
+import type { Dataset } from "../data/dataset.ts";
+import { sampleStratified } from "../data/stratify.ts";
+import { methods } from "../peft/index.ts";
+import { attachMethod } from "../peft/method.ts";
+import { classWeights } from "../train/class_weights.ts";
+import { longestText } from "../train/longest_text.ts";
+import type { Base } from "./base.ts";
+import type { Cell } from "./cell.ts";
+
+/**
+ * Refuses a sweep of which a cell cannot run on this base and data, before any of them does; what
+ * only the device tells, that a plan is too large for it, is left to the cell.
+ *
+ * @throws TypeError or RangeError of the first cell that does not fit.
+ */
+export function checkCells(cells: readonly Cell[], base: Base, data: Dataset): void {
+  const kinds = Map.groupBy(cells, ({ method, settings }) => JSON.stringify([method, settings]));
+  for (const [cell] of kinds.values()) checkCell(cell, base, data);
+}
+
+function checkCell(
+  { method: { name, options }, settings, data: { trainSize }, task, seed }: Cell,
+  base: Base,
+  { labels, train }: Dataset,
+): void {
+  const method = methods[name];
+  const head = method.needsHead || task.head;
+  base.check(labels.length, head);
+  const model = base.build(labels.length, head);
+  const maxLength = Math.min(
+    settings.maxLength,
+    longestText(model, attachMethod(model, method, options)),
+  );
+  // Any text shows whether there is room beside the special tokens.
+  base.tokenizer.encode(task.prefix + train[0].text, maxLength);
+  classWeights(settings.classWeights, labels, []);
+  if (trainSize !== null) sampleStratified(train, trainSize, seed);
+}
