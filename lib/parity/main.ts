@@ -12,7 +12,7 @@ export const usage = `Compares this project's models with numbers that other sof
 
   DIR      a folder with expected.safetensors; in it or in its parent config.json,
            model.safetensors and the batch (inputs.json, or what check.json names)
-  --all    its method sub-folders too
+  --all    every folder below it that expects something too
 
 Relative errors are shares of the largest expected entry. Exit code 1 where a tensor is out of
 tolerance or could not be compared.`;
@@ -60,10 +60,12 @@ function readArguments(args: readonly string[]): { dirs: string[]; all: boolean;
 async function run(gpu: Gpu, dirs: readonly string[], all: boolean): Promise<number> {
   const outcomes: Outcome[] = [];
   for (const dir of dirs) {
-    outcomes.push(await outcomeOf(gpu, dir));
-    for (const sub of all ? subFolders(dir) : []) outcomes.push(await outcomeOf(gpu, sub, true));
+    const below = all ? foldersBelow(dir) : [];
+    // A folder of families expects nothing itself.
+    if (below.length === 0 || expects(dir)) outcomes.push(await outcomeOf(gpu, dir));
+    for (const sub of below) outcomes.push(await outcomeOf(gpu, sub, true));
   }
-  if (outcomes.length > 1) console.log(summaryText(outcomes));
+  if (all || outcomes.length > 1) console.log(summaryText(outcomes));
   return outcomes.every((one) => "passedOver" in one || "result" in one && one.result.ok) ? 0 : 1;
 }
 
@@ -80,22 +82,21 @@ async function outcomeOf(gpu: Gpu, dir: string, lenient = false): Promise<Outcom
   }
 }
 
-/** Sub-folders that expect something. */
-function subFolders(dir: string): string[] {
+/** Folders below, at any depth, that expect something. */
+function foldersBelow(dir: string): string[] {
   try {
     return [...Deno.readDirSync(dir)]
-      .filter(({ name, isDirectory }) =>
-        isDirectory && exists(`${dir}/${name}/expected.safetensors`)
-      )
-      .map(({ name }) => `${dir}/${name}`).sort();
+      .filter(({ isDirectory }) => isDirectory)
+      .map(({ name }) => `${dir}/${name}`).sort()
+      .flatMap((sub) => [...expects(sub) ? [sub] : [], ...foldersBelow(sub)]);
   } catch (error) {
     throw new Error(`Cannot read ${dir}: ${ioReason(error)}`, { cause: error });
   }
 }
 
-function exists(path: string): boolean {
+function expects(dir: string): boolean {
   try {
-    return Deno.statSync(path).isFile;
+    return Deno.statSync(`${dir}/expected.safetensors`).isFile;
   } catch {
     return false;
   }

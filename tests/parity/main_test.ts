@@ -42,9 +42,10 @@ fixtureTest("parity with --all runs every folder of a family", async (fixtures) 
 });
 
 Deno.test("parity with --all names what it passes over", async () => {
-  const dir = await Deno.makeTempDir();
+  const parent = await Deno.makeTempDir();
+  const dir = `${parent}/llama`;
   try {
-    await Deno.mkdir(`${dir}/loha`);
+    await Deno.mkdir(`${dir}/loha`, { recursive: true });
     await Deno.writeTextFile(`${dir}/config.json`, JSON.stringify({ model_type: "llama" }));
     await Deno.writeTextFile(`${dir}/loha/adapter_config.json`, '{"peft_type":"LOHA"}');
     await Deno.writeFile(`${dir}/loha/adapter_model.safetensors`, new Uint8Array());
@@ -52,8 +53,12 @@ Deno.test("parity with --all names what it passes over", async () => {
     await writeSafetensors(`${dir}/loha/expected.safetensors`, new Map([["loss", tensor]]));
     const { out } = await parity(dir, dir, "--all");
     assertMatch(out, /\/loha +not run: .*peft_type "LOHA" is not supported, only IA3, LORA,/);
+    // A folder of families is none itself.
+    const above = await parity(parent, parent, "--all");
+    assertMatch(above.out, /\/llama\/loha +not run: /);
+    assertEquals([above.code, above.error], [0, ""]);
   } finally {
-    await Deno.remove(dir, { recursive: true });
+    await Deno.remove(parent, { recursive: true });
   }
 });
 
