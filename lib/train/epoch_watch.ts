@@ -27,8 +27,11 @@ export class EpochWatch<T extends WatchedMetrics> {
   /** Takes the metrics of the next epoch. */
   next(metrics: T): EpochDecision {
     const { metric, patience, keep } = this.#settings;
-    const value = ({ accuracy, f1, evalLoss }: T) =>
-      metric === "loss" ? -evalLoss : metric === "f1" ? f1 : accuracy;
+    const value = ({ accuracy, f1, evalLoss }: T) => {
+      const own = metric === "loss" ? -evalLoss : metric === "f1" ? f1 : accuracy;
+      // Nothing compares with NaN: a first epoch that diverged would stay the best.
+      return Number.isNaN(own) ? -Infinity : own;
+    };
     const better = this.#best === null || value(metrics) > value(this.#best);
     if (better) this.#best = metrics;
     this.#since = better ? 0 : this.#since + 1;

@@ -32,6 +32,14 @@ Deno.test("EpochWatch keeps what is better, not what is equal, by its metric", (
   assertEquals(follow({ metric: "loss", patience, keep: "last" }).keep, "00000");
 });
 
+Deno.test("EpochWatch takes any epoch for better than one that diverged", () => {
+  const watch = new EpochWatch({ metric: "loss", patience: 2, keep: "best" });
+  const keeps = [NaN, NaN, 0.9, NaN].map((evalLoss) =>
+    watch.next({ accuracy: 0.5, f1: 0.5, evalLoss }).keep
+  );
+  assertEquals([keeps, watch.best?.evalLoss], [[true, false, true, false], 0.9]);
+});
+
 Deno.test("EpochWatch stops after so many epochs without a better one", () => {
   const keep = "last";
   assertEquals(follow({ metric: "accuracy", patience: 2, keep }).stop, "00010");
