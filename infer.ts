@@ -1,0 +1,23 @@
+/**
+ * Prediction with what was trained: runs opened again, classifiers, their backends.
+ *
+ * @module
+ */
+
+export type { LabelWords } from "./lib/train/task.ts";
+export { openTuned, type Tuned, type TunedModel } from "./lib/sweep/tuned.ts";
+export {
+  type Classifier,
+  type ClassifierOptions,
+  makeClassifier,
+  openClassifier,
+  type OpenClassifierOptions,
+} from "./lib/sweep/classifier.ts";
+export type { Backend } from "./lib/infer/backend.ts";
+export {
+  type PredictionFormat,
+  predictionFormats,
+  type PredictionWriter,
+  predictionWriter,
+  type TextPrediction,
+} from "./lib/infer/prediction_format.ts";

@@ -1,0 +1,42 @@
+/**
+ * Experiments: a grid of methods, settings and seeds, its runs, and the comparison table.
+ *
+ * @module
+ */
+
+export { type Experiment, sweep } from "./lib/sweep/experiment.ts";
+export {
+  type ExperimentHooks,
+  type ExperimentOutcome,
+  runExperiment,
+} from "./lib/sweep/run_experiment.ts";
+export { type Cell, cellId, NUMERICS_VERSION } from "./lib/sweep/cell.ts";
+export {
+  readRun,
+  type Run,
+  type RunDescription,
+  type RunResult,
+  type RunTimes,
+} from "./lib/sweep/run_folder.ts";
+export type { CellPlace, Outcome } from "./lib/sweep/runner.ts";
+export type { Environment } from "./lib/sweep/environment.ts";
+export type {
+  AdapterRecord,
+  CellResult,
+  EpochMetrics,
+  HeadOrigin,
+  PlannedBytes,
+  Prediction,
+  SplitOutcome,
+  StepProgress,
+} from "./lib/sweep/run_cell.ts";
+export {
+  buildTable,
+  type PublishedRun,
+  type Quantity,
+  type QuantityName,
+  type Table,
+  type TableRow,
+} from "./lib/sweep/table.ts";
+export { tableCsv, tableMarkdown, tableText } from "./lib/sweep/table_format.ts";
+export type { PublishedRow } from "./lib/sweep/published.ts";
