@@ -29,13 +29,13 @@ export interface OnnxInputs {
  * Lowers what some nodes rest on to ONNX.
  *
  * @param outputs Nodes, all f32, by the names that the file gives them.
- * @param inputs Left out: the graph's own under their names, whole numbers as int64.
+ * @param inputs {@linkcode ownInputs} unless given.
  * @throws TypeError naming an operation that has no lowering, a constant that depends on the sizes
  *   of a batch and does not say how, or an input without a source.
  */
 export function lower(outputs: ReadonlyMap<string, Node>, inputs?: OnnxInputs): OnnxGraph {
   const order = topological([...outputs.values()]);
-  const { ports, sources } = inputs ?? ownInputs(order);
+  const { ports, sources } = inputs ?? ownInputs([...outputs.values()]);
   const graph = new OnnxGraphBuilder(ports);
   const parameters: OnnxParameter[] = [];
   const values = new Map<Node, OnnxValue>();
@@ -85,9 +85,10 @@ export function lower(outputs: ReadonlyMap<string, Node>, inputs?: OnnxInputs): 
   };
 }
 
-function ownInputs(order: readonly Node[]): OnnxInputs {
+/** The inputs that some nodes rest on, under their own names, whole numbers as int64. */
+export function ownInputs(roots: readonly Node[]): OnnxInputs {
   const ports = new Map<string, OnnxPort>();
-  for (const node of order) {
+  for (const node of topological(roots)) {
     if (node.op.leaf !== "input") continue;
     const { name, shape, dtype } = inputAttributes(node);
     ports.set(name, { name, shape, type: dtype === "f32" ? "float" : "int64" });

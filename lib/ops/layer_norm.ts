@@ -51,8 +51,13 @@ const layerNormOp = op<LayerNorm>({
       : null,
     needs[2] ? sumTo(g, b.shape) : null,
   ],
-  onnx: (graph, inputs, _, { epsilon }) =>
-    graph.node("LayerNormalization", inputs, { axis: -1, epsilon: { float: epsilon } }),
+  // Without the mean first: runtimes take the variance as mean(x²) − mean(x)², which loses digits.
+  onnx: (graph, [x, w, b], _, { epsilon }) => {
+    const mean = graph.node("ReduceMean", [x], { axes: [-1], keepdims: 1 });
+    const centred = graph.node("Sub", [x, mean]);
+    const attributes = { axis: -1, epsilon: { float: epsilon } };
+    return graph.node("LayerNormalization", [centred, w, b], attributes);
+  },
 });
 
 const layerNormGradOp = op<LayerNorm>({
