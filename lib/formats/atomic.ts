@@ -1,7 +1,14 @@
 import { ioReason } from "./io_error.ts";
 
-/** What a file can be made of: text (written as UTF-8), bytes, or several pieces of bytes in order. */
-export type FileContent = string | Uint8Array | Iterable<Uint8Array>;
+/**
+ * What a file can be made of: text (written as UTF-8), bytes, or several pieces of bytes in order,
+ * which may still be made while the first are written.
+ */
+export type FileContent =
+  | string
+  | Uint8Array
+  | Iterable<Uint8Array>
+  | AsyncIterable<Uint8Array>;
 
 const unfinished = new Set<string>();
 
@@ -84,7 +91,7 @@ async function writeAndSync(path: string, data: FileContent): Promise<void> {
     ? [data]
     : data;
   using file = await Deno.open(path, { write: true, createNew: true });
-  for (const piece of pieces) {
+  for await (const piece of pieces) {
     for (let done = 0; done < piece.length;) done += await file.write(piece.subarray(done));
   }
   await file.sync();

@@ -5,11 +5,11 @@
  */
 
 /** What the npm package `onnxruntime-node` exports. */
-export type OnnxRuntime = typeof import("onnxruntime-node");
+export type OnnxRuntime = typeof import("npm:onnxruntime-node@1.30.0");
 
 /**
- * The package, with its version. Deno fetches what an `import` names before anything runs, so that
- * a name known only at run time keeps these hundred megabytes away from whoever never asks.
+ * The package, with its version. Deno fetches what an `import` or deno.json names before anything
+ * runs; a name known only at run time keeps these hundred megabytes away from whoever never asks.
  */
 export const ONNX_RUNTIME_PACKAGE: string = "npm:onnxruntime-node@1.30.0";
 
