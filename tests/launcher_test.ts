@@ -150,6 +150,27 @@ Deno.test("read access is for what is named, write access for --out alone", () =
     assertMatch(comma.err, /^error: Cannot open .*a,b: Deno takes no comma/);
   }));
 
+Deno.test("what names a base or data set of the Hub is no path, --to of fetch is one", () =>
+  withFolder(async (outside) => {
+    const names = ["--base", "hf:a/b@main", "--data=glue:SST-2", "--base=embedded"];
+    assertEquals(await dryRun(["sweep", ...names], { cwd: outside }), [
+      ...["task", "-q", "sweep", ...names],
+    ]);
+    const fetch = ["fetch", "--data", "a/b", "--to", "t"];
+    assertEquals((await dryRun(fetch, { cwd: outside })).slice(3), [
+      "-P=fetch",
+      `--allow-read=.,${outside}/t`,
+      `--allow-write=.cache,${outside}/t`,
+      "experiments/fetch.ts",
+      ...["--data", "a/b", "--to", `${outside}/t`],
+    ]);
+    assertEquals(
+      (await dryRun(["push", outside, "a/b"])).slice(3),
+      ["-P=push", `--allow-read=.,${outside}`, "experiments/push.ts", outside, "a/b"],
+    );
+    assertEquals((await dryRun(["sweep", "--to=x"], { cwd: outside }))[3], "--to=x");
+  }));
+
 Deno.test("links are opened by their own name and by what they lead to", () =>
   withFolder(async (outside) => {
     await Deno.mkdir(`${outside}/real`);
