@@ -28,7 +28,7 @@ import { type EpochOutcome, type Scores, train, type TrainOutcome } from "../tra
 import { type Base, EMBEDDED, openBase } from "./base.ts";
 import type { Cell } from "./cell.ts";
 import type { ResolvedExperiment } from "./experiment.ts";
-import { checkCells } from "./check_cells.ts";
+import { checkCells, checkTask } from "./check_cells.ts";
 import { type CellContext, expandGrid } from "./grid.ts";
 import { resolveLabelWords } from "./label_words.ts";
 import { plannedBytes } from "./planned_bytes.ts";
@@ -92,12 +92,7 @@ export async function prepareCells(
 ): Promise<PreparedCells> {
   const { labels } = data;
   const capable = base.build(labels.length, false).textToText !== undefined;
-  if (experiment.task === "text-to-text" && !capable) {
-    throw new RangeError(
-      `Cannot use task text-to-text with base ${base.name}: it classifies by a head alone; leave ` +
-        `--task out`,
-    );
-  }
+  checkTask(experiment.task, capable, base.name);
   const textToText = capable && experiment.task !== "classification";
   const words = resolveLabelWords(experiment.labelWords, labels);
   const context: CellContext = {

@@ -6,6 +6,21 @@ import { classWeights } from "../train/class_weights.ts";
 import { longestText } from "../train/longest_text.ts";
 import type { Base } from "./base.ts";
 import type { Cell } from "./cell.ts";
+import type { Experiment } from "./experiment.ts";
+
+/**
+ * Refuses a task that a base cannot do.
+ *
+ * @param capable Whether the base can answer in words.
+ * @throws RangeError where it cannot, and is asked to.
+ */
+export function checkTask(task: Experiment["task"], capable: boolean, base: string): void {
+  if (task !== "text-to-text" || capable) return;
+  throw new RangeError(
+    `Cannot use task text-to-text with base ${base}: it classifies by a head alone; leave ` +
+      `--task out`,
+  );
+}
 
 /**
  * Refuses a sweep of which a cell cannot run on this base and data, before any of them does; what

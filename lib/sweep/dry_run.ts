@@ -8,10 +8,12 @@
 import { readConfig } from "../formats/huggingface.ts";
 import { textColumns } from "../formats/text_columns.ts";
 import type { RawConfig } from "../models/config.ts";
+import { buildModel } from "../models/index.ts";
 import { methods } from "../peft/index.ts";
 import { bytesText } from "../train/execution.ts";
 import { EMBEDDED } from "./base.ts";
 import type { Cell } from "./cell.ts";
+import { checkTask } from "./check_cells.ts";
 import type { ResolvedExperiment } from "./experiment.ts";
 import { expandGrid } from "./grid.ts";
 import { type CellPlan, type DataSize, planCell } from "./plan_cell.ts";
@@ -38,7 +40,14 @@ export async function dryRun(
   published?: PublishedTable,
 ): Promise<string> {
   const config = await configOf(experiment.base);
+  const capable = buildModel(config, { classes: 2, head: false }).textToText !== undefined;
+  checkTask(experiment.task, capable, experiment.base);
   const size = await sizeOf(experiment);
+  if ((experiment.trainSize ?? 0) > size.train) {
+    throw new RangeError(
+      `Cannot sample ${experiment.trainSize} training examples: there are ${size.train}`,
+    );
+  }
   const cells = cellsOf(experiment, size);
   const groups = Map.groupBy(cells, ({ method, settings }) => JSON.stringify([method, settings]));
   const planned = [...groups.values()].map(([cell]): PlannedGroup => ({
@@ -51,7 +60,7 @@ export async function dryRun(
     const [least, most] = [Math.min(...values), Math.max(...values)];
     return least === most ? whole(most) : `${whole(least)} to ${whole(most)}`;
   };
-  const examples = whole(Math.min(experiment.trainSize ?? Infinity, size.train));
+  const examples = whole(experiment.trainSize ?? size.train);
   const steps = whole(Math.max(...planned.map(({ plan }) => plan.steps)));
   return [
     `${counted(cells.length, "cell")}: ${counted(planned.length, "approach")}, ${

@@ -45,8 +45,10 @@ function methodSettings(
 ): TrainSettings[] {
   const learningRate = methodLearningRateOrNone(request, experiment);
   if (learningRate === null) {
-    // Settings of training must not make several cells of a method that trains nothing.
-    const { batchSize, maxLength } = { ...defaultTrainSettings, ...experiment.settings };
+    // Settings of training must not make several cells of a method that trains nothing; of its
+    // batches only the rows on the device matter.
+    const { microBatch, maxLength, ...rest } = { ...defaultTrainSettings, ...experiment.settings };
+    const batchSize = microBatch ?? rest.batchSize;
     return [{ ...defaultTrainSettings, batchSize, maxLength, learningRate: 0, epochs: 0 }];
   }
   let grid: Partial<TrainSettings>[] = [{ ...experiment.settings }];

@@ -51,6 +51,15 @@ Deno.test("expandGrid() orders methods, then axes, then seeds, and drops what co
   );
 });
 
+Deno.test("a method that trains nothing has micro-batches for batches", () => {
+  const sizes = (settings: object) => {
+    const [{ settings: { batchSize, microBatch } }] = cells({ methods: "zero_shot", settings });
+    return [batchSize, microBatch];
+  };
+  assertEquals(sizes({ batchSize: 16 }), [16, null]);
+  assertEquals(sizes({ batchSize: 16, microBatch: 4 }), [4, null]);
+});
+
 Deno.test("expandGrid() gives each method its own default learning rate", () => {
   const rates = cells({ methods: "lora full soft_prompt:tokens=1" })
     .map(({ settings }) => settings.learningRate);

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { embeddedBase } from "../../lib/data/embedded/base.ts";
 import { embeddedDataset } from "../../lib/data/embedded/dataset.ts";
 import { knownConfigs } from "../../lib/models/known_configs.ts";
@@ -93,6 +93,24 @@ Deno.test("a budget makes a plan recompute, and the dry run says so", async () =
     await dryRun(resolveExperiment(sweep({ base, data: SST2, methods: "lora", memory }), methods));
   assertStringIncludes(await shown(budget.memory), "\nLoRA, rank 8 *");
   assertStringIncludes(await shown(1e6), "Over the budget of 1 MB: LoRA, rank 8; raise --memory");
+});
+
+Deno.test("a dry run refuses what a run refuses", async () => {
+  const base = "hf:google-bert/bert-base-uncased@main";
+  const cases = [
+    [{ task: "text-to-text" }, "it classifies by a head alone"],
+    [{ trainSize: 10 ** 8 }, "Cannot sample 100000000 training examples: there are 67349"],
+    [{ methods: "full prefix:tokens=512" }, "Cannot put 512 tokens in front of a text"],
+    [{ methods: "full lora:targets=q" }, 'target "q" matches no layer'],
+  ] as const;
+  for (const [changes, message] of cases) {
+    const experiment = sweep({ base, data: SST2, methods: "full", ...changes });
+    await assertRejects(
+      () => dryRun(resolveExperiment(experiment, methods)),
+      RangeError,
+      message,
+    );
+  }
 });
 
 Deno.test("micro-batches lower the plan, and not the operations of a step", () => {
