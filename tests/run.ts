@@ -60,7 +60,15 @@ if (wanted.length === 0) {
   await stage("lint", ["lint", "-q"]);
   await stage("types", ["check", "-q"]);
   await stage("documentation", ["doc", "--lint", "-q", ...Object.values(config.exports)]);
-  await stage("package", ["publish", "--dry-run", "--allow-dirty", "--no-check", "-q"]);
+  await stage("package", ["run", "-q", "--no-prompt", "-P=test", "tests/package.ts"]);
+  await stage("examples", [
+    "test",
+    "--doc",
+    "-P=test",
+    "-q",
+    ...Object.values(config.exports),
+    "lib",
+  ]);
 }
 
 console.log("\n== tests");
