@@ -279,6 +279,7 @@ async function trainCell(
     planned: {
       ...plannedBytes(memory, attached.counts),
       recomputed: outcome.recomputed,
+      operations: outcome.operations,
     },
     predictions: predictions(data.validation, scores),
     splits: Object.fromEntries(

@@ -76,6 +76,8 @@ export interface CellResult {
   planned: PlannedBytes & {
     /** Whether the backward pass computed the blocks' insides again. */
     recomputed: boolean;
+    /** Floating-point operations of all training steps; absent in runs of older versions. */
+    operations?: number;
   };
   /** One for each validation example, in order. */
   predictions: readonly Prediction[];

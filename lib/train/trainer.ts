@@ -14,6 +14,7 @@ import type { Program } from "../gpu/program.ts";
 import { Session } from "../gpu/session.ts";
 import type { MemoryPlan } from "../graph/memory.ts";
 import type { Node } from "../graph/node.ts";
+import { operationsOf } from "../graph/operations.ts";
 import { type Precision, storagePolicy } from "../graph/precision.ts";
 import type { Model } from "../models/model.ts";
 import type { LossScaling } from "../ops/loss_scale.ts";
@@ -112,6 +113,8 @@ export interface TrainOutcome {
   readonly steps: number;
   readonly epochs: number;
   readonly dispatchesPerStep: number;
+  /** Floating-point operations of all steps that were taken, padding included, evaluation not. */
+  readonly operations: number;
   /** Scores of the further splits. */
   readonly splits: Readonly<Record<string, Scores>>;
   /** Kept values of what trained, by name. */
@@ -289,11 +292,32 @@ async function trainIn(planned: PlannedRun, run: TrainRun): Promise<TrainOutcome
     dispatchesPerStep: first === undefined
       ? 0
       : first.dispatches * Math.ceil(batchSize / rows) + updating!.dispatches,
+    operations: trainingOperations(planned, ended, rows),
     splits: further,
     trained: new Map(
       attached.trainable.map(({ name, shape }) => [name, { shape, data: values.get(name)! }]),
     ),
   };
+}
+
+/** Operations of some epochs' steps: every micro-batch takes its bucket's program whole. */
+function trainingOperations(
+  { training, updating, plans }: PlannedRun,
+  epochs: number,
+  rows: number,
+): number {
+  if (training === null || updating === null) return 0;
+  const batches = plans.slice(0, epochs).flat();
+  const counts = new Map(
+    [...training].map(([length, { plan, sizes }]) =>
+      [length, operationsOf(plan.order, sizes)] as const
+    ),
+  );
+  const update = operationsOf(updating.plan.order, updating.sizes);
+  return batches.reduce((sum, { bucketLength, indices }) => {
+    const parts = Math.ceil(indices.length / rows);
+    return sum + parts * counts.get(bucketLength)! + update;
+  }, 0);
 }
 
 function upload(session: Session, { model, attached, weights, seed }: TrainRun): void {
