@@ -2,13 +2,15 @@ import { stringify } from "@std/csv/stringify";
 import { duration, percent } from "./progress.ts";
 import type { Quantity, QuantityName, Table, TableRow } from "./table.ts";
 
-/** Three tables, one record of columns: how each quantity is headed and written. */
-interface Column {
+/** All tables, one record of columns: how each quantity is headed and written. */
+export interface Column {
+  /** Heading in CSV. */
   csv: string;
   /** Heading in Markdown. */
   long: string;
   /** Heading on a terminal. */
   short: string;
+  /** The quantity as people read it. */
   write(mean: number): string;
   /** On a terminal, where it is narrower. */
   writeShort?(mean: number): string;
@@ -37,7 +39,8 @@ const figure = (csv: string): Column => ({
   place: "csv",
 });
 
-const columns: Record<QuantityName, Column> = {
+/** How each quantity is headed and written, by name. */
+export const columns: Readonly<Record<QuantityName, Column>> = {
   maxAccuracy: {
     csv: "max_accuracy",
     long: "max. val. accuracy %",
@@ -160,7 +163,10 @@ const columns: Record<QuantityName, Column> = {
 };
 
 /** The columns of a table in some place: all that belong there and have something to show. */
-function columnNames({ rows }: Table, place: "csv" | "markdown" | "terminal"): QuantityName[] {
+export function columnNames(
+  { rows }: Table,
+  place: "csv" | "markdown" | "terminal",
+): QuantityName[] {
   return (Object.keys(columns) as QuantityName[]).filter((name) => {
     const { place: only, optional } = columns[name];
     const here = place === "csv" || only === undefined || only === place;
@@ -168,7 +174,12 @@ function columnNames({ rows }: Table, place: "csv" | "markdown" | "terminal"): Q
   });
 }
 
-function cellText(value: Quantity | null, column: Column, place: "short" | "markdown"): string {
+/** A quantity as it stands in a table; a dash where there is none. */
+export function cellText(
+  value: Quantity | null,
+  column: Column,
+  place: "short" | "markdown",
+): string {
   if (value === null) return "–";
   const { mean, sd } = value;
   const short = place === "short";
