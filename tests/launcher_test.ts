@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import config from "../deno.json" with { type: "json" };
+import { ONNX_RUNTIME_PACKAGE } from "../lib/infer/onnx_runtime.ts";
 
 interface Outcome {
   code: number;
@@ -92,7 +93,8 @@ Deno.test("the launcher hands over to the task where nothing lies outside", asyn
 
 Deno.test("a folder outside extends the task's own permission set, as deno.json has it", () =>
   withFolder(async (outside) => {
-    const { test: _, ...sets } = config.permissions;
+    // predict's --out is a file: see its own test.
+    const { test: _, predict: __, ...sets } = config.permissions;
     for (const [name, set] of Object.entries(sets)) {
       const own = (kind: "read" | "write") => (set as Record<string, string[]>)[kind] ?? [];
       const [run, q, noPrompt, named, ...rest] = await dryRun([name, `--out=${outside}/new`]);
@@ -170,6 +172,49 @@ Deno.test("what names a base or data set of the Hub is no path, --to of fetch is
     );
     assertEquals((await dryRun(["sweep", "--to=x"], { cwd: outside }))[3], "--to=x");
   }));
+
+Deno.test("predict opens what it is given, and the folder of the file that it writes", () =>
+  withFolder(async (outside) => {
+    await Deno.mkdir(`${outside}/run`);
+    const { command } = config.tasks.predict;
+    const start = command.split(" ").slice(1, -1);
+    const args = ["--run", `${outside}/run`, "--base=embedded", "--file", `${outside}/texts/a.csv`];
+    assertEquals(await dryRun(["predict", ...args, `--out=${outside}/new/out.csv`]), [
+      ...start,
+      `--allow-read=.,${outside}/run,${outside}/texts/a.csv,${outside}/new`,
+      `--allow-write=.cache,${outside}/new`,
+      "experiments/predict.ts",
+      ...[...args, `--out=${outside}/new/out.csv`],
+    ]);
+    const model = ["predict", "--model", "m", "--out", "o.jsonl", "a text/with a slash"];
+    assertEquals((await dryRun(model, { cwd: outside })).slice(start.length), [
+      `--allow-read=.,${outside}/m,${outside}`,
+      `--allow-write=.cache,${outside}`,
+      "experiments/predict.ts",
+      ...["--model", `${outside}/m`, "--out", `${outside}/o.jsonl`, "a text/with a slash"],
+    ]);
+    // The beginning of an id is no path; runs may be read and not written.
+    const id = ["--run", "12ab", "--runs=runs/x"];
+    assertEquals(await dryRun(["predict", ...id]), ["task", "-q", "predict", ...id]);
+    assertEquals((await dryRun(["predict", "--run=12ab"], { cwd: outside }))[3], "--run=12ab");
+    assertEquals((await dryRun(["predict", "--out", "runs/x/p.csv"])).slice(start.length, -3), [
+      `--allow-read=.,${root}/runs/x`,
+      `--allow-write=.cache,${root}/runs/x`,
+    ]);
+  }));
+
+Deno.test("FFI is granted to ONNX Runtime's folder, where it computes alone", async () => {
+  const { ffi: [folder] } = config.permissions.predict;
+  assertEquals(`npm:${folder.split("/").pop()}`, ONNX_RUNTIME_PACKAGE);
+  const granted = ["--node-modules-dir=auto", "-P=sweep", `--allow-ffi=${folder}`];
+  for (const args of [["--eval-backend", "ort"], ["--eval-backend=ort"]]) {
+    assertEquals(await dryRun(["sweep", ...args]), [
+      ...["run", "-q", "--no-prompt", ...granted, "experiments/sweep.ts", ...args],
+    ]);
+  }
+  const webgpu = ["--eval-backend", "webgpu"];
+  assertEquals(await dryRun(["sweep", ...webgpu]), ["task", "-q", "sweep", ...webgpu]);
+});
 
 Deno.test("links are opened by their own name and by what they lead to", () =>
   withFolder(async (outside) => {
