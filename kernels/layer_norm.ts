@@ -12,8 +12,9 @@
  * @module
  */
 
-import { type Kernel, kernel } from "./kernel.ts";
+import type { Kernel } from "./kernel.ts";
 import { rowKernel } from "./rows.ts";
+import { weightParts } from "./weight_parts.ts";
 
 type Each = (index: string, length: string) => string;
 
@@ -87,28 +88,9 @@ export const layerStatisticsKernel: Kernel = rowKernel({
   }`,
 });
 
-/**
- * First stage of dw: part[s, c] = Σ g[row, c]·z[row, c] over the rows of segment s, of `parts`
- * segments as equal as can be. One invocation per output, so that neighbours read neighbours.
- */
-export const layerWeightPartsKernel: Kernel = kernel({
-  name: "layer_weight_parts",
-  reads: { x: "f32", s: "f32", g: "f32" },
-  writes: { part: "f32" },
-  params: { rows: "u32", width: "u32", parts: "u32" },
-  tune: { wg: 64 },
-  workgroups: ({ width, parts }, { wg }) => parts * Math.ceil(width / wg),
-  body: ({ wg }) =>
-    `  let columns = (p.width + ${wg - 1}u) / ${wg}u;
-  let segment = group / columns;
-  let c = (group % columns) * ${wg}u + lane;
-  if (c >= p.width) { return; }
-  let length = (p.rows + p.parts - 1u) / p.parts;
-  let last = min((segment + 1u) * length, p.rows);
-  var total = 0.0;
-  for (var row = segment * length; row < last; row++) {
-    let z = (x[row * p.width + c] - s[row * 3u] - s[row * 3u + 1u]) * s[row * 3u + 2u];
-    total = fma(g[row * p.width + c], z, total);
-  }
-  part[segment * p.width + c] = total;`,
-});
+/** First stage of dw; s: [rows, 3] as {@linkcode layerStatisticsKernel} leaves it. */
+export const layerWeightPartsKernel: Kernel = weightParts(
+  "layer_weight_parts",
+  "s",
+  "total = fma(g[i], (x[i] - s[row * 3u] - s[row * 3u + 1u]) * s[row * 3u + 2u], total);",
+);

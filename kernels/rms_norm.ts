@@ -7,8 +7,9 @@
  * @module
  */
 
-import { type Kernel, kernel } from "./kernel.ts";
+import type { Kernel } from "./kernel.ts";
 import { rowKernel } from "./rows.ts";
+import { weightParts } from "./weight_parts.ts";
 
 type Each = (index: string, length: string) => string;
 
@@ -58,27 +59,9 @@ export const rmsNormGradKernel: Kernel = rowKernel({
   }`,
 });
 
-/**
- * First stage of dw: part[s, c] = Σ r[row]·g[row, c]·x[row, c] over the rows of segment s, of
- * `parts` segments as equal as can be. One invocation per output, so that neighbours read neighbours.
- */
-export const rmsWeightPartsKernel: Kernel = kernel({
-  name: "rms_weight_parts",
-  reads: { x: "f32", r: "f32", g: "f32" },
-  writes: { part: "f32" },
-  params: { rows: "u32", width: "u32", parts: "u32" },
-  tune: { wg: 64 },
-  workgroups: ({ width, parts }, { wg }) => parts * Math.ceil(width / wg),
-  body: ({ wg }) =>
-    `  let columns = (p.width + ${wg - 1}u) / ${wg}u;
-  let segment = group / columns;
-  let c = (group % columns) * ${wg}u + lane;
-  if (c >= p.width) { return; }
-  let length = (p.rows + p.parts - 1u) / p.parts;
-  let last = min((segment + 1u) * length, p.rows);
-  var total = 0.0;
-  for (var row = segment * length; row < last; row++) {
-    total = fma(r[row] * g[row * p.width + c], x[row * p.width + c], total);
-  }
-  part[segment * p.width + c] = total;`,
-});
+/** First stage of dw, z = r·x; r: [rows]. */
+export const rmsWeightPartsKernel: Kernel = weightParts(
+  "rms_weight_parts",
+  "r",
+  "total = fma(r[row] * g[i], x[i], total);",
+);
