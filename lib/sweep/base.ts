@@ -12,14 +12,16 @@ import { buildModel } from "../models/index.ts";
 import type { Model } from "../models/model.ts";
 import { loadWeights, matchTensors, type TensorSource } from "../train/load_weights.ts";
 import type { WeightValues } from "../train/initialize.ts";
-import { missingBase, parseHubBase } from "./references.ts";
+import { fetchedFolder, missingBase, parseHubBase } from "./references.ts";
 
 /** A base, opened. */
 export interface Base {
-  /** Folder name, or `embedded`. */
+  /** Folder name, name on the Hub without its owner, or `embedded`. */
   readonly name: string;
   /** What {@linkcode openBase} was given; the name where it was made of parts. */
   readonly place: string;
+  /** The folder that it was read from; null where there is none. */
+  readonly folder: string | null;
   /** SHA-256 of configuration and weights, hexadecimal. */
   readonly digest: string;
   /** SHA-256 of the tokenizer's file, hexadecimal. */
@@ -51,24 +53,26 @@ export const EMBEDDED = "embedded";
 /**
  * Opens a base.
  *
- * @param name A folder as Hugging Face writes it, or `embedded`.
+ * @param name A folder as Hugging Face writes it, `hf:ID@REVISION` that was fetched, or `embedded`.
  * @throws Error, TypeError or RangeError saying what of the folder is missing or does not fit.
  */
 export async function openBase(name: string): Promise<Base> {
   if (name === EMBEDDED) return await openEmbeddedBase();
   const hub = parseHubBase(name);
-  if (hub !== null) throw missingBase(hub);
-  const folder = await openModelFolder(name);
+  const dir = hub === null ? name : await fetchedFolder("model", hub);
+  if (dir === null) throw missingBase(hub!);
+  const folder = await openModelFolder(dir);
   if (!folder.hasTokenizer) {
     throw new Error(`Cannot open base ${name}: it has no tokenizer.json`);
   }
   return makeBase({
-    name: name.replace(/\/+$/, "").split("/").pop()!,
+    name: (hub?.id ?? name).replace(/\/+$/, "").split("/").pop()!,
     place: name,
+    folder: dir,
     config: folder.config,
     source: folder.weights,
     digest: digestJson({ config: folder.config, weights: await folder.weights.digest() }),
-    tokenizer: await loadTokenizer(name),
+    tokenizer: await loadTokenizer(dir),
     tokenizerDigest: await folder.tokenizerDigest(),
   });
 }
@@ -85,6 +89,8 @@ export interface BaseParts {
   readonly name: string;
   /** What opens it again; the name unless given. */
   readonly place?: string;
+  /** The folder that it was read from; none unless given. */
+  readonly folder?: string;
   /** Content of its `config.json`. */
   readonly config: RawConfig;
   /** Its weights under Hugging Face's names. */
@@ -110,6 +116,7 @@ export function makeBase({ config, source, ...rest }: BaseParts): Base {
   return {
     ...rest,
     place: rest.place ?? rest.name,
+    folder: rest.folder ?? null,
     config,
     build,
     check: (classes, head) => void matchTensors(build(classes, head), source),

@@ -5,12 +5,12 @@
  * @module
  */
 
+import { bytesText } from "../formats/bytes_text.ts";
 import { readConfig } from "../formats/huggingface.ts";
 import { textColumns } from "../formats/text_columns.ts";
 import type { RawConfig } from "../models/config.ts";
 import { buildModel } from "../models/index.ts";
 import { methods } from "../peft/index.ts";
-import { bytesText } from "../train/execution.ts";
 import { EMBEDDED } from "./base.ts";
 import type { Cell } from "./cell.ts";
 import { checkTask } from "./check_cells.ts";
@@ -18,7 +18,13 @@ import type { ResolvedExperiment } from "./experiment.ts";
 import { expandGrid } from "./grid.ts";
 import { type CellPlan, type DataSize, planCell } from "./plan_cell.ts";
 import { findPublished, type PublishedTable } from "./published.ts";
-import { hubConfig, missingBase, parseHubBase, parsePublishedData } from "./references.ts";
+import {
+  fetchedFolder,
+  hubConfig,
+  missingBase,
+  parseHubBase,
+  parsePublishedData,
+} from "./references.ts";
 import { openData } from "./sweep_data.ts";
 
 /** Cells that differ in their seeds alone, and what each of them takes. */
@@ -149,6 +155,8 @@ function notes(
 async function configOf(base: string): Promise<RawConfig> {
   const hub = parseHubBase(base);
   if (hub !== null) {
+    const folder = await fetchedFolder("model", hub);
+    if (folder !== null) return await readConfig(folder);
     const known = hubConfig(hub);
     if (known === undefined) throw missingBase(hub);
     return known;

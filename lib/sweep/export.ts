@@ -17,6 +17,7 @@ import { mergeMethod } from "../peft/merge.ts";
 import { baseFacts, tensorsOf, trainedAlone, trainedDelta } from "../train/trained_delta.ts";
 import { EMBEDDED } from "./base.ts";
 import { modelCard } from "./model_card.ts";
+import { parseHubBase } from "./references.ts";
 import type { RunDescription } from "./run_folder.ts";
 import type { Tuned } from "./tuned.ts";
 
@@ -73,7 +74,8 @@ export async function exportRun(tuned: Tuned, options: ExportOptions): Promise<s
     await Deno.remove(partial, { recursive: true }).catch(passMissing);
     await Deno.mkdir(partial, { recursive: true });
     const description = await readJsonFile(`${tuned.folder}/run.json`) as unknown as RunDescription;
-    const baseName = options.baseName ?? tuned.cell.base.name;
+    const baseName = options.baseName ?? parseHubBase(tuned.base.place)?.id ??
+      tuned.cell.base.name;
     const notes = await writeFormat(partial, tuned, { ...options, baseName });
     await writeFileAtomic(
       `${partial}/${FACTS}`,
@@ -216,8 +218,8 @@ async function copyTokenizer({ base }: Tuned, dir: string): Promise<void> {
     return;
   }
   for (const name of TOKENIZER_FILES) {
-    if (await isFile(`${base.place}/${name}`)) {
-      await Deno.copyFile(`${base.place}/${name}`, `${dir}/${name}`);
+    if (await isFile(`${base.folder}/${name}`)) {
+      await Deno.copyFile(`${base.folder}/${name}`, `${dir}/${name}`);
     }
   }
 }

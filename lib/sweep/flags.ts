@@ -22,8 +22,10 @@ import { parseSetting, settingFlags, splitValues, textValue } from "./setting_te
 export function usage(about: string): string {
   return `${about}
 
-  --base DIR            base model: config.json, model.safetensors, tokenizer.json
-  --data DIR            data: GLUE-form TSV, or CSV/TSV with named columns
+  --base DIR            base model: config.json, model.safetensors, tokenizer.json;
+                        or hf:ID@REVISION, once fetched
+  --data DIR            data: GLUE-form TSV, CSV/TSV with named columns, or Parquet; or
+                        hf:ID@REVISION, once fetched
   --methods "..."       for instance "lora:rank=1,8;lr=5e-3 adapter:bottleneck=8 full zero_shot":
                         options after a colon, separated by semicolons; several values by commas
   --seeds 0,1,2         one run of every cell for each seed

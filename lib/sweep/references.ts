@@ -4,10 +4,12 @@
  * @module
  */
 
+import type { RepositoryKind } from "../hub/repository.ts";
+import { findSnapshot } from "../hub/snapshot.ts";
 import type { RawConfig } from "../models/config.ts";
 import { knownConfigs } from "../models/known_configs.ts";
 
-/** A base on the Hugging Face Hub at one revision, written `hf:ID@REVISION`. */
+/** A base or data set on the Hugging Face Hub at one revision, written `hf:ID@REVISION`. */
 export interface HubBase {
   readonly id: string;
   readonly revision: string;
@@ -18,7 +20,7 @@ export function hubBase({ id, revision }: HubBase): string {
   return `hf:${id}@${revision}`;
 }
 
-/** The base of the Hub that a text names; null where it is a folder. */
+/** The base or data set of the Hub that a text names; null where it is a folder. */
 export function parseHubBase(text: string): HubBase | null {
   const [, id, revision] = /^hf:([\w.-]+\/[\w.-]+)@([\w.-]+)$/.exec(text) ?? [];
   return id === undefined ? null : { id, revision };
@@ -29,13 +31,31 @@ export function hubConfig({ id }: HubBase): RawConfig | undefined {
   return knownConfigs[id.split("/").pop()!];
 }
 
+/**
+ * The folder of a base or data set of the Hub that was fetched whole; null where it was not. Nothing
+ * is downloaded.
+ */
+export function fetchedFolder(
+  kind: RepositoryKind,
+  { id, revision }: HubBase,
+): Promise<string | null> {
+  return findSnapshot({ kind, id }, revision);
+}
+
 /** Says how to come by a base that is not here. */
 export function missingBase({ id, revision }: HubBase): Error {
   return new Error(
-    `Cannot open base ${id}: its weights are not here, and nothing is downloaded; put ` +
-      `config.json, model.safetensors, tokenizer.json and tokenizer_config.json of ` +
-      `https://huggingface.co/${id}/tree/${revision} into a folder and name it with --base, ` +
-      `or look at the plan with --dry-run`,
+    `Cannot open base ${id}: its weights are not here; run ./tunegrid fetch ${id} --revision ` +
+      `${revision}, or name a folder with config.json, model.safetensors, tokenizer.json and ` +
+      `tokenizer_config.json by --base, or look at the plan with --dry-run`,
+  );
+}
+
+/** Says how to come by a data set of the Hub that is not here. */
+export function missingHubData({ id, revision }: HubBase): Error {
+  return new Error(
+    `Cannot open data ${id}: it is not here; run ./tunegrid fetch ${id} --data --revision ` +
+      `${revision}, or name a folder by --data`,
   );
 }
 

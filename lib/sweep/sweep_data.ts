@@ -8,7 +8,13 @@ import { type Dataset, loadDataset } from "../data/dataset.ts";
 import { EMBEDDED } from "./base.ts";
 import type { Cell } from "./cell.ts";
 import type { Experiment } from "./experiment.ts";
-import { missingData, parsePublishedData } from "./references.ts";
+import {
+  fetchedFolder,
+  missingData,
+  missingHubData,
+  parseHubBase,
+  parsePublishedData,
+} from "./references.ts";
 
 /**
  * Opens the data that an experiment names.
@@ -28,8 +34,11 @@ export async function openData(experiment: Experiment): Promise<Dataset> {
   }
   const published = parsePublishedData(data);
   if (published !== null) throw missingData(published);
+  const hub = parseHubBase(data);
+  const dir = hub === null ? data : await fetchedFolder("dataset", hub);
+  if (dir === null) throw missingHubData(hub!);
   return await loadDataset({
-    dir: data,
+    dir,
     textColumn: textColumn ?? undefined,
     labelColumn: labelColumn ?? undefined,
     dedupe,

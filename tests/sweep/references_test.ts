@@ -23,7 +23,15 @@ Deno.test("what is not here is named, with the way to come by it", async () => {
   await assertRejects(
     () => openBase(base),
     Error,
-    "Cannot open base google-t5/t5-small: its weights are not here",
+    "Cannot open base google-t5/t5-small: its weights are not here; " +
+      "run ./tunegrid fetch google-t5/t5-small --revision abc, or name a folder",
+  );
+  const data = "hf:stanfordnlp/sst2@main";
+  await assertRejects(
+    () => openData(resolveExperiment(sweep({ methods: "full", data }), methods)),
+    Error,
+    "Cannot open data stanfordnlp/sst2: it is not here; " +
+      "run ./tunegrid fetch stanfordnlp/sst2 --data --revision main, or name a folder by --data",
   );
   await assertRejects(
     () => openData(resolveExperiment(sweep({ methods: "full", data: SST2 }), methods)),
