@@ -43,6 +43,7 @@ export interface ConstantAttributes {
   readonly shape: Shape;
   readonly dtype: DType;
   readonly compute: ConstantValues;
+  /** Absent where the shape is of numbers: the values themselves are lowered. */
   readonly onnx?: ConstantFormula;
 }
 

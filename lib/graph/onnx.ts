@@ -14,6 +14,7 @@ export type OnnxAttribute = number | readonly number[] | string | OnnxFloat;
 
 /** An attribute that ONNX reads as a float. */
 export interface OnnxFloat {
+  /** The number. */
   readonly float: number;
 }
 
@@ -28,30 +29,43 @@ export type OnnxData = Float32Array | Float64Array | BigInt64Array;
 
 /** One node: an operator of the standard set on values, with one output. */
 export interface OnnxNode {
+  /** Name of the operator. */
   readonly operator: string;
+  /** What it reads, in the operator's order. */
   readonly inputs: readonly OnnxValue[];
+  /** The value that it computes. */
   readonly output: OnnxValue;
+  /** Its attributes. */
   readonly attributes: OnnxAttributes;
 }
 
 /** An input or output of the whole graph; its symbols become dynamic axes. */
 export interface OnnxPort {
+  /** Its name, for whoever runs the graph. */
   readonly name: string;
+  /** Type of its elements. */
   readonly type: OnnxType;
+  /** Its dimensions. */
   readonly shape: Shape;
 }
 
 /** A tensor that the graph brings along. */
 export interface OnnxConstant {
+  /** The value that it is. */
   readonly name: OnnxValue;
+  /** Type of its elements. */
   readonly type: OnnxType;
+  /** Its dimensions; none of a scalar. */
   readonly shape: readonly number[];
+  /** Its elements. */
   readonly data: OnnxData;
 }
 
 /** A parameter: f32, its values known to whoever writes the file. */
 export interface OnnxParameter {
+  /** Name of the parameter, and of its value. */
   readonly name: OnnxValue;
+  /** Its dimensions. */
   readonly shape: readonly number[];
 }
 
@@ -59,10 +73,15 @@ export interface OnnxParameter {
 export interface OnnxGraph {
   /** Version of the standard operator set. */
   readonly opset: number;
+  /** What it is given. */
   readonly inputs: readonly OnnxPort[];
+  /** What it gives. */
   readonly outputs: readonly OnnxPort[];
+  /** In an order in which they can be computed. */
   readonly nodes: readonly OnnxNode[];
+  /** Tensors that it brings along. */
   readonly constants: readonly OnnxConstant[];
+  /** Tensors whose values are told apart, each once. */
   readonly parameters: readonly OnnxParameter[];
 }
 
@@ -106,16 +125,23 @@ export const ONNX_TYPES: Readonly<Record<OnnxType, number>> = {
 
 /** Collects a graph. */
 export class OnnxGraphBuilder implements OnnxBuilder {
+  /** Nodes so far. */
   readonly nodes: OnnxNode[] = [];
+  /** Constants so far. */
   readonly constants: OnnxConstant[] = [];
   readonly #known = new Map<string, OnnxValue>();
   readonly #inputs: readonly OnnxPort[];
 
-  /** @param inputs Inputs of the graph, from which symbols get their numbers. */
+  /**
+   * Starts an empty graph.
+   *
+   * @param inputs Inputs of the graph, from which symbols get their numbers.
+   */
   constructor(inputs: readonly OnnxPort[]) {
     this.#inputs = inputs;
   }
 
+  /** See {@linkcode OnnxBuilder.node}. */
   node(
     operator: string,
     inputs: readonly OnnxValue[],
@@ -128,30 +154,36 @@ export class OnnxGraphBuilder implements OnnxBuilder {
     });
   }
 
+  /** See {@linkcode OnnxBuilder.floats}. */
   floats(values: number | readonly number[], shape?: readonly number[]): OnnxValue {
     return this.#constant("float", values, shape, (list) => Float32Array.from(list));
   }
 
+  /** See {@linkcode OnnxBuilder.doubles}. */
   doubles(values: number | readonly number[], shape?: readonly number[]): OnnxValue {
     return this.#constant("double", values, shape, (list) => Float64Array.from(list));
   }
 
+  /** See {@linkcode OnnxBuilder.ints}. */
   ints(values: number | readonly number[], shape?: readonly number[]): OnnxValue {
     return this.#constant("int64", values, shape, (list) => BigInt64Array.from(list, BigInt));
   }
 
+  /** See {@linkcode OnnxBuilder.dim}. */
   dim(dim: Dim): OnnxValue {
     if (typeof dim === "number") return this.ints([dim]);
     const size = this.#symbol(dim);
     return dim.plus === 0 ? size : this.node("Add", [size, this.ints([dim.plus])]);
   }
 
+  /** See {@linkcode OnnxBuilder.shape}. */
   shape(shape: Shape): OnnxValue {
     const numbers = shape.filter((dim) => typeof dim === "number");
     if (numbers.length === shape.length) return this.ints(numbers);
     return this.node("Concat", shape.map((dim) => this.dim(dim)), { axis: 0 });
   }
 
+  /** See {@linkcode OnnxBuilder.range}. */
   range(start: number, length: Dim): OnnxValue {
     const end = typeof length === "number" ? this.ints(start + length) : this.node("Squeeze", [
       this.dim({ symbol: length.symbol, plus: length.plus + start }),
@@ -160,6 +192,7 @@ export class OnnxGraphBuilder implements OnnxBuilder {
     return this.node("Range", [this.ints(start), end, this.ints(1)]);
   }
 
+  /** See {@linkcode OnnxBuilder.cast}. */
   cast(value: OnnxValue, type: OnnxType): OnnxValue {
     return this.node("Cast", [value], { to: ONNX_TYPES[type] });
   }

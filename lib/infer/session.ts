@@ -22,12 +22,15 @@ export interface OnnxSessionOptions {
 
 /** A tensor as ONNX Runtime takes and gives it, row-major. */
 export interface OnnxTensor {
+  /** Its elements: f32 or int64. */
   readonly data: Float32Array | BigInt64Array;
+  /** Its dimensions. */
   readonly dims: readonly number[];
 }
 
 /** A model that ONNX Runtime has loaded. */
 export interface OnnxSession {
+  /** What computes. */
   readonly provider: OnnxProvider;
   /** Names of what it is given. */
   readonly inputs: readonly string[];

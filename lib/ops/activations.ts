@@ -58,17 +58,12 @@ export const geluTanh: Activation = defineActivation(
   "gelu_tanh",
   geluTanhSource,
   (graph, x) => {
-    const square = graph.node("Mul", [x, x]);
-    const bend = graph.node("Add", [
-      graph.node("Mul", [square, graph.floats(0.044715)]),
-      graph.floats(1),
-    ]);
-    const inner = graph.node("Mul", [
-      graph.node("Mul", [x, graph.floats(Math.sqrt(2 / Math.PI))]),
-      bend,
-    ]);
+    // In the published order, in which runtimes look for it.
+    const cube = graph.node("Pow", [x, graph.floats(3)]);
+    const bent = graph.node("Add", [x, graph.node("Mul", [cube, graph.floats(0.044715)])]);
+    const inner = graph.node("Mul", [bent, graph.floats(Math.sqrt(2 / Math.PI))]);
     const gate = graph.node("Add", [graph.node("Tanh", [inner]), graph.floats(1)]);
-    return graph.node("Mul", [graph.node("Mul", [x, gate]), graph.floats(0.5)]);
+    return graph.node("Mul", [graph.node("Mul", [x, graph.floats(0.5)]), gate]);
   },
 );
 

@@ -29,8 +29,9 @@ export interface ExportedOnnx {
   readonly files: readonly string[];
   /** Version of the operator set. */
   readonly opset: number;
-  /** What the model is given and gives, with their dynamic axes. */
+  /** What the model is given, with its dynamic axes. */
   readonly inputs: readonly OnnxPort[];
+  /** What it gives. */
   readonly outputs: readonly OnnxPort[];
 }
 
