@@ -93,8 +93,8 @@ Deno.test("the launcher hands over to the task where nothing lies outside", asyn
 
 Deno.test("a folder outside extends the task's own permission set, as deno.json has it", () =>
   withFolder(async (outside) => {
-    // predict's --out is a file: see its own test.
-    const { test: _, predict: __, ...sets } = config.permissions;
+    // predict's --out is a file, export's has another folder beside it: see their own tests.
+    const { test: _, predict: __, export: ___, ...sets } = config.permissions;
     for (const [name, set] of Object.entries(sets)) {
       const own = (kind: "read" | "write") => (set as Record<string, string[]>)[kind] ?? [];
       const [run, q, noPrompt, named, ...rest] = await dryRun([name, `--out=${outside}/new`]);
@@ -201,6 +201,33 @@ Deno.test("predict opens what it is given, and the folder of the file that it wr
       `--allow-read=.,${root}/runs/x`,
       `--allow-write=.cache,${root}/runs/x`,
     ]);
+  }));
+
+Deno.test("export opens the run, and its folder with the one that it is written to first", () =>
+  withFolder(async (outside) => {
+    await Deno.mkdir(`${outside}/run`);
+    const start = ["run", "-q", "--no-prompt", "-P=export"];
+    const args = ["--run", `${outside}/run`, "--to", "peft", "--base=embedded"];
+    for (const slash of ["", "/"]) {
+      assertEquals(await dryRun(["export", ...args, `--out=${outside}/new${slash}`]), [
+        ...start,
+        `--allow-read=.,${outside}/run,${outside}/new,${outside}/new.partial`,
+        `--allow-write=exports,${outside}/new,${outside}/new.partial`,
+        "experiments/export.ts",
+        ...[...args, `--out=${outside}/new${slash}`],
+      ]);
+    }
+    assertEquals(
+      (await dryRun(["export", "--run=12ab", "--out", "o"], { cwd: outside })).slice(4),
+      [
+        `--allow-read=.,${outside}/o,${outside}/o.partial`,
+        `--allow-write=exports,${outside}/o,${outside}/o.partial`,
+        "experiments/export.ts",
+        ...["--run=12ab", "--out", `${outside}/o`],
+      ],
+    );
+    const inside = ["--run", "12ab", "--out", "exports/a"];
+    assertEquals(await dryRun(["export", ...inside]), ["task", "-q", "export", ...inside]);
   }));
 
 Deno.test("FFI is granted to ONNX Runtime's folder, where it computes alone", async () => {
