@@ -7,6 +7,7 @@
 import { bytesText } from "../formats/bytes_text.ts";
 import type { SplitMetrics } from "../train/metrics.ts";
 import { wilson } from "../train/wilson.ts";
+import { EMBEDDED } from "./base.ts";
 import { denoUse, pythonUse } from "./card_use.ts";
 import type { ExportFormat } from "./export.ts";
 import type { RunDescription, RunResult, RunTimes } from "./run_folder.ts";
@@ -93,7 +94,9 @@ function table(rows: readonly (readonly [string, string])[]): string {
     .map(([name, value]) => `| ${cell(name)} | ${cell(value)} |`).join("\n");
 }
 
-function methodTable({ description: { cell }, baseName, method }: CardFacts): string {
+function methodTable(
+  { description: { cell }, baseName, method, textToText }: CardFacts,
+): string {
   const { settings } = cell;
   const options = Object.entries(cell.method.options).map(([key, value]) => `${key} ${value}`);
   const rows: [string, string][] = [
@@ -102,7 +105,7 @@ function methodTable({ description: { cell }, baseName, method }: CardFacts): st
     ["Digest of its tokenizer", code(cell.tokenizer.digest)],
     ["Method", `${method.label} (${code(method.name)})`],
     ...options.length === 0 ? [] : [["Its options", options.join(", ")] as [string, string]],
-    ["What of the base trains", TRAINS[method.trains]],
+    ["What of the base trains", trainsText(method.trains, textToText)],
   ];
   if (method.trains !== "nothing") {
     for (const [flag, key] of Object.entries(settingFlags)) {
@@ -114,12 +117,12 @@ function methodTable({ description: { cell }, baseName, method }: CardFacts): st
   return table(rows);
 }
 
-const TRAINS: Readonly<Record<string, string>> = {
-  all: "everything",
-  head: "its classification head, where it has one",
-  biases: "every bias, and its classification head",
-  nothing: "nothing",
-};
+function trainsText(trains: string, textToText: boolean): string {
+  if (trains === "all") return "everything";
+  const head = textToText ? [] : ["its classification head"];
+  if (trains === "biases") return ["every bias", ...head].join(" and ");
+  return trains === "nothing" || textToText ? "nothing" : head.join();
+}
 
 function dataTable({ description: { cell }, maxLength, textToText }: CardFacts): string {
   const { data, task } = cell;
@@ -127,7 +130,12 @@ function dataTable({ description: { cell }, maxLength, textToText }: CardFacts):
     ? task.labels.map((label, i) => `${label} as "${task.labelWords[i]}"`)
     : task.labels;
   return table([
-    ["Name", code(data.name)],
+    [
+      "Name",
+      data.name === EMBEDDED
+        ? `${code(data.name)}, sentences of Tunegrid's own grammar`
+        : code(data.name),
+    ],
     ["Digest of the examples as read", code(data.digest)],
     ["Splits", data.splits],
     [
@@ -135,12 +143,14 @@ function dataTable({ description: { cell }, maxLength, textToText }: CardFacts):
       data.trainSize === null ? "all" : `${data.trainSize}, drawn stratified by the seed`,
     ],
     ["Repeated and leaking examples", data.dedupe ? "removed from training" : "kept"],
-    ["Columns", `text ${data.columns.text}, label ${data.columns.label}`],
+    ["Columns", `text: ${columnText(data.columns.text)}, label: ${columnText(data.columns.label)}`],
     ["Labels, in class order", words.join(", ")],
     ["Put before every text", task.prefix === "" ? "nothing" : code(task.prefix)],
     ["Cut after", `${maxLength} tokens`],
   ]);
 }
+
+const columnText = (name: string) => name === "default" ? "as usual for its form" : code(name);
 
 function results({ result, description: { cell } }: CardFacts): string {
   const names = Object.keys(result.splits);
