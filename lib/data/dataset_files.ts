@@ -2,7 +2,9 @@ import { ioReason } from "../formats/io_error.ts";
 
 /** The files of a data set's splits; a split is one file, or the Parquet parts of one, in order. */
 export interface SplitFiles {
+  /** Paths of the training split. */
   readonly train: readonly string[];
+  /** Paths of the validation split, where there is one. */
   readonly validation?: readonly string[];
   /** Several where a folder has them; the one with labels is used. */
   readonly test?: readonly (readonly string[])[];

@@ -7,10 +7,13 @@ import { difference, type RemoteFile, sizeOf } from "./verify.ts";
 
 /** What to download, and where to. */
 export interface Download {
+  /** As the Hub lists it. */
   readonly file: RemoteFile;
+  /** The repository at its commit. */
   readonly asked: Asked & { readonly revision: string };
   /** Where the file shall lie; its folder must exist. */
   readonly target: string;
+  /** How the Hub is reached. */
   readonly access: HubAccess;
   /** Told how many bytes are here. */
   readonly onBytes?: (bytes: number) => void;

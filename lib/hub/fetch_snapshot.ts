@@ -29,20 +29,25 @@ export interface FetchReporter {
 
 /** What to fetch. */
 export interface FetchOptions {
+  /** The base or data set. */
   readonly repository: Repository;
   /** Branch, tag or commit. */
   readonly revision: string;
+  /** How the Hub is reached. */
   readonly access: HubAccess;
   /** A folder of one's own in place of one in the cache. */
   readonly to?: string;
   /** The cache's folder. */
   readonly cache?: string;
+  /** Told of what comes. */
   readonly reporter?: FetchReporter;
 }
 
 /** What was fetched. */
 export interface Fetched {
+  /** Where it lies. */
   readonly folder: string;
+  /** What lies there. */
   readonly snapshot: Snapshot;
   /** Whether all of it was there already. */
   readonly kept: boolean;

@@ -2,10 +2,12 @@ import { HUB_URL, kindWords, type Repository, repositoryUrl } from "./repository
 
 /** What the Hub did not give, and why. */
 export class HubError extends Error {
+  /** Tells it from other errors. */
   override name = "HubError";
   /** Status of its answer; 0 where none came. */
   readonly status: number;
 
+  /** An error with its message and the status of the Hub's answer. */
   constructor(message: string, status: number, options?: ErrorOptions) {
     super(message, options);
     this.status = status;
@@ -14,7 +16,9 @@ export class HubError extends Error {
 
 /** What was asked for. */
 export interface Asked {
+  /** The base or data set. */
   readonly repository: Repository;
+  /** Branch, tag or commit, where one was asked for. */
   readonly revision?: string;
   /** Whether a token was sent. */
   readonly hasToken: boolean;

@@ -48,20 +48,25 @@ async function collect(folder: string, below: string, files: LocalFile[]): Promi
 
 /** What to push, and where to. */
 export interface PushOptions {
+  /** An exported folder. */
   readonly folder: string;
   /** `owner/name`; made where it does not exist. */
   readonly id: string;
   /** Whether a repository that is made is private. */
   readonly private: boolean;
+  /** How the Hub is reached; with a token. */
   readonly access: HubAccess;
 }
 
 /** What came of it. */
 export interface Pushed {
+  /** What was sent. */
   readonly files: readonly LocalFile[];
+  /** The commit that holds it. */
   readonly commit: string;
   /** Whether the repository was made for it. */
   readonly made: boolean;
+  /** Where it stands on the Hub. */
   readonly url: string;
 }
 

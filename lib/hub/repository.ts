@@ -3,6 +3,7 @@ export type RepositoryKind = "model" | "dataset";
 
 /** A repository of the Hugging Face Hub. */
 export interface Repository {
+  /** Whether it is a model or a data set. */
   readonly kind: RepositoryKind;
   /** `owner/name`, or the name alone of some old ones. */
   readonly id: string;

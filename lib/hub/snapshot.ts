@@ -11,7 +11,9 @@ const MARKER = ".complete.json";
 
 /** A repository's files at one commit. */
 export interface Snapshot extends Repository {
+  /** 40 hexadecimal digits. */
   readonly commit: string;
+  /** Those of its files that are fetched. */
   readonly files: readonly RemoteFile[];
 }
 
