@@ -37,6 +37,8 @@ export class Gpu {
   /** Kernels chosen by measurement, by `choiceKey`, in place of the rule's; see `tuning.ts`. */
   readonly kernelChoices: Map<string, string> = new Map();
   readonly #pipelines = new Map<string, Pipeline>();
+  /** The same by kernel and constants, as writing a source to look it up takes longer than the rest. */
+  readonly #known = new WeakMap<Kernel, Map<string, Pipeline>>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
   #error: string | null = null;
   #lost: string | null = null;
@@ -73,6 +75,15 @@ export class Gpu {
 
   /** The pipeline of a kernel under some constants; compiled once per source. */
   pipeline(kernel: Kernel, tune: Tune = kernel.tune): Pipeline {
+    const known = this.#known.get(kernel) ?? new Map<string, Pipeline>();
+    this.#known.set(kernel, known);
+    const constants = JSON.stringify(tune);
+    const found = known.get(constants) ?? this.#compiled(kernel, tune);
+    known.set(constants, found);
+    return found;
+  }
+
+  #compiled(kernel: Kernel, tune: Tune): Pipeline {
     const code = kernel.source(tune);
     const cached = this.#pipelines.get(code);
     if (cached !== undefined) return cached;

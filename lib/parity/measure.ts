@@ -108,7 +108,6 @@ async function measureIn(session: Session, measurement: Measurement): Promise<Me
   };
   const outputs = await evaluate([...trace.keys()]);
   const gradients = new Map<string, Measured>();
-  let losses: number[] = [];
   if (backward !== null && updating !== null) {
     session.write(backward, batch.values);
     session.run([backward]);
@@ -118,16 +117,13 @@ async function measureIn(session: Session, measurement: Measurement): Promise<Me
     }
     session.run([updating]);
     for (let step = 1; step < steps; step++) session.run([backward, updating]);
-    losses = [...(await session.readVariables(["losses"])).get("losses")!.subarray(0, steps)];
   }
-  return {
-    outputs,
-    gradients,
-    losses,
-    final: await evaluate(["logits", "loss"]),
-    parameters: await session.readVariables(wanted),
-    memory: session.memory(),
-  };
+  const final = await evaluate(["logits", "loss"]);
+  const recorded = update === null ? [] : ["losses"];
+  const parameters = await session.readVariables([...recorded, ...wanted]);
+  const losses = [...parameters.get("losses")?.subarray(0, steps) ?? []];
+  parameters.delete("losses");
+  return { outputs, gradients, losses, final, parameters, memory: session.memory() };
 }
 
 function forward(model: Model, context: Context, trace?: Trace): { logits: Node; loss: Node } {
