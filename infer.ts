@@ -1,5 +1,5 @@
 /**
- * Prediction with what was trained: runs opened again, classifiers, their backends.
+ * What was trained, put to use: runs opened again, classifiers, export to other formats.
  *
  * @module
  */
@@ -21,3 +21,9 @@ export {
   predictionWriter,
   type TextPrediction,
 } from "./lib/infer/prediction_format.ts";
+export {
+  type ExportFormat,
+  exportFormats,
+  type ExportOptions,
+  exportRun,
+} from "./lib/sweep/export.ts";

@@ -29,6 +29,7 @@ export type ExportFormat = typeof exportFormats[number];
 
 /** How a run is exported. */
 export interface ExportOptions {
+  /** What it is to be. */
   readonly to: ExportFormat;
   /** The folder; it must not be there yet, or be empty. */
   readonly out: string;
