@@ -3,7 +3,7 @@
  * two lengths of one exported graph, with padding in the batch.
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { Session } from "../../lib/gpu/session.ts";
 import { scoreBatch } from "../../lib/infer/session.ts";
@@ -65,6 +65,7 @@ interface Family {
 }
 
 const noBias = (method: string) => method === "bitfit";
+// With a decoder, PEFT gives a prefix the width of the model, which these attentions do not have.
 const t5Lacks: Family["lacks"] = (method, { semantics }) =>
   noBias(method) || (method === "prefix" && semantics === "peft");
 
@@ -73,9 +74,9 @@ const families: readonly Family[] = [
   { name: "GPT-2", config: gpt2Config, head: false, lacks: () => false },
   { name: "Llama", config: llamaConfig, head: false, lacks: noBias },
   { name: "T5", config: t5Config, head: false, lacks: t5Lacks },
-  { name: "T5 with a head", config: t5Config, head: true, lacks: t5Lacks },
+  { name: "T5 with a head", config: t5Config, head: true, lacks: noBias },
   { name: "T5 v1.1", config: t5GatedConfig, head: false, lacks: t5Lacks },
-  { name: "T5 v1.1 with a head", config: t5GatedConfig, head: true, lacks: t5Lacks },
+  { name: "T5 v1.1 with a head", config: t5GatedConfig, head: true, lacks: noBias },
 ];
 
 /** Scores of the batches by kernels, each padded two tokens further than it needs. */
@@ -138,11 +139,23 @@ for (const { name: family, config, head, lacks } of families) {
   gpuTest(`${family}: ONNX Runtime and the kernels give the same logits`, async (gpu) => {
     for (const [name, list] of Object.entries(variants)) {
       const method = methods[name];
-      for (const chosen of list.filter((options) => !lacks(name, options))) {
+      for (const chosen of list) {
         const where = `${family}, ${name} ${JSON.stringify(chosen)}`;
         const options = method.parse(chosen);
         const build = () => buildModel(config, { classes: 3, head: head || method.needsHead });
         const model = build();
+        if (lacks(name, chosen)) {
+          assertThrows(
+            () => {
+              attachMethod(model, method, options);
+              lowerScores(model, labelWords);
+            },
+            Error,
+            "Cannot ",
+            where,
+          );
+          continue;
+        }
         const { delta } = attachMethod(model, method, options);
         const values = new Map(randomWeights(model.scope.select(), 11));
         for (const [i, parameter] of delta.select().entries()) {

@@ -4,11 +4,13 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { lower } from "../../lib/graph/lower.ts";
 import { constant, input } from "../../lib/graph/leaves.ts";
 import { type Node, operations, topological } from "../../lib/graph/node.ts";
-import { bindShape, elements, symbol } from "../../lib/graph/shape.ts";
+import { bindShape, elements, plus, symbol } from "../../lib/graph/shape.ts";
 import { detach } from "../../lib/ops/detach.ts";
 import { dropout } from "../../lib/ops/dropout.ts";
 import { add, scale } from "../../lib/ops/elementwise.ts";
 import { fill } from "../../lib/ops/fill.ts";
+import { relativeBias, relativeBucket } from "../../lib/ops/relative_bias.ts";
+import { rope, rotaryFrequencies } from "../../lib/ops/rope.ts";
 import { expectClose, randomNormal } from "../check_op.ts";
 import { runNode } from "../onnx_run.ts";
 import { allCases, type OpCase } from "../op_cases.ts";
@@ -68,6 +70,40 @@ Deno.test("every operation with a lowering is computed above, every other is tra
     if (leaf !== undefined) continue;
     if (lowerable) assert(computed.has(name), `no case computes the lowering of ${name}`);
     else assert(TRAINING.has(name) || name.endsWith("_grad"), `${name} has no lowering`);
+  }
+});
+
+Deno.test("tables that depend on the length are made anew for each", async () => {
+  const T = symbol("T");
+  const buckets = Float64Array.from({ length: 32 }, (_, i) => i);
+  for (const bidirectional of [true, false]) {
+    const bias = relativeBias(input("table", [32, 1], "f32"), {
+      queries: T,
+      keys: plus(T, 3),
+      bidirectional,
+      maxDistance: 128,
+      keyOffset: -3,
+    });
+    // Beyond the distance from which all share a bucket, and far below it.
+    for (const length of [4, 300]) {
+      const table = { data: buckets, dims: [32, 1] };
+      const found = await runNode(bias, { table }, { T: length });
+      const expected = Float32Array.from({ length: length * (length + 3) }, (_, i) => {
+        const distance = i % (length + 3) - 3 - Math.floor(i / (length + 3));
+        return relativeBucket(distance, bidirectional, 32, 128);
+      });
+      assertEquals(found, expected, `${length}, ${bidirectional}`);
+    }
+  }
+  const frequencies = rotaryFrequencies({ headSize: 8, theta: 500000 });
+  const rotated = rope(input("x", [1, T, 1, 8], "f32"), frequencies, 7);
+  for (const length of [3, 4000]) {
+    const x = { data: new Float64Array(length * 8).fill(1), dims: [1, length, 1, 8] };
+    const expected = x.data.map((_, i) => {
+      const angle = (7 + Math.floor(i / 8)) * frequencies[i % 4];
+      return Math.cos(angle) + (i % 8 < 4 ? -1 : 1) * Math.sin(angle);
+    });
+    expectClose(`rope, ${length}`, await runNode(rotated, { x }), expected, 2e-6, 0);
   }
 });
 
