@@ -5,6 +5,7 @@
  */
 
 import config from "../deno.json" with { type: "json" };
+import { ONNX_CACHE } from "../lib/sweep/onnx_cache.ts";
 import { runExperiment } from "../lib/sweep/run_experiment.ts";
 
 /** What a command came to. */
@@ -28,9 +29,23 @@ export async function withRuns(
       evaluate: ["validation"],
       out,
     });
-    await use(out, runs.map(({ id }) => id));
+    const ids = runs.map(({ id }) => id);
+    await forgetExports(ids);
+    try {
+      await use(out, ids);
+    } finally {
+      await forgetExports(ids);
+    }
   } finally {
     await Deno.remove(out, { recursive: true }).catch(() => {});
+  }
+}
+
+/** Removes what predictions kept of runs: the same description has the same id every time. */
+async function forgetExports(ids: readonly string[]): Promise<void> {
+  const names = await Array.fromAsync(Deno.readDir(ONNX_CACHE), ({ name }) => name).catch(() => []);
+  for (const name of names.filter((name) => ids.some((id) => name.startsWith(id)))) {
+    await Deno.remove(`${ONNX_CACHE}/${name}`, { recursive: true });
   }
 }
 
