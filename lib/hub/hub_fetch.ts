@@ -58,7 +58,8 @@ export function hubFetch(access: HubAccess): typeof fetch {
 }
 
 /**
- * {@linkcode hubFetch}, but an answer that is an error is thrown.
+ * {@linkcode hubFetch}, but an answer of the Hub that is an error is thrown; what its storage hosts
+ * answer is returned, since to some questions a 404 is one.
  *
  * @param action What fails then, such as `fetch a/b`.
  */
@@ -66,7 +67,7 @@ export function checkedFetch(access: HubAccess, action: string, asked: Asked): t
   const get = hubFetch(access);
   return async (input, init) => {
     const answer = await get(input, init);
-    if (answer.ok) return answer;
+    if (answer.ok || new URL(answer.url).origin !== new URL(access.url).origin) return answer;
     await answer.body?.cancel();
     throw new HubError(`Cannot ${action}: ${refusal(answer, asked)}`, answer.status);
   };

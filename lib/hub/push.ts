@@ -1,5 +1,5 @@
 import { pathToFileURL } from "node:url";
-import { createRepo, uploadFiles } from "@huggingface/hub";
+import { createRepo, HubApiError, uploadFiles } from "@huggingface/hub";
 
 import { ioReason } from "../formats/io_error.ts";
 import { HubError, TOKENS_PAGE } from "./hub_error.ts";
@@ -108,6 +108,14 @@ export async function pushFolder(
     commitTitle: "Upload a model tuned with Tunegrid",
     hubUrl,
     fetch,
+  }).catch((error) => {
+    if (!(error instanceof HubApiError)) throw error;
+    const { statusCode } = error; // Its message has an address, which may be signed.
+    throw new HubError(
+      `Cannot push to ${id}: the Hub's storage answered with status ${statusCode}; nothing is ` +
+        "committed, start again",
+      statusCode,
+    );
   });
   const commit = output?.commit.oid;
   if (commit === undefined) throw new HubError(`Cannot push to ${id}: the Hub tells no commit`, 0);

@@ -1,12 +1,13 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { HubError } from "../../lib/hub/hub_error.ts";
 import { filesToPush, pushFolder } from "../../lib/hub/push.ts";
-import { HubServer, POOR_TOKEN, someBytes, TOKEN } from "./hub_server.ts";
+import { HubServer, POOR_TOKEN, someBytes, TOKEN, XET_TOKEN } from "./hub_server.ts";
 
 const files: Record<string, Uint8Array<ArrayBuffer>> = {
   "README.md": new TextEncoder().encode("# A card\n"),
   "adapter_config.json": new TextEncoder().encode("{}\n"),
-  "adapter_model.safetensors": someBytes(150_000),
+  // Above 10 MB the client reads the file as a stream.
+  "adapter_model.safetensors": new Uint8Array(11_000_000).map((_, i) => i % 251),
   "head/notes & figures.txt": new TextEncoder().encode("é\n"),
 };
 const left = [".lock", ".complete.json", "model.safetensors.part", "model.safetensors.part.etag"];
@@ -65,6 +66,20 @@ Deno.test("a folder is pushed whole, as one commit, into a repository that is ma
     assertEquals((await push(folder, server, "owner/there")).made, false);
   }));
 
+Deno.test("large files go by the Xet protocol where the Hub offers it, with its own token", () =>
+  inFolder(async (folder, server) => {
+    server.xet = true;
+    // Bytes that do not repeat: one that repeats is sent once.
+    await Deno.writeFile(`${folder}/adapter_model.safetensors`, someBytes(2_000_000));
+    await push(folder, server, "owner/new");
+    assertEquals([...server.pushed.keys()].sort(), Object.keys(files));
+    assert(server.xetBytes > 2_000_000, `${server.xetBytes} bytes`);
+    for (const { origin, authorization, path } of server.log) {
+      const token = origin === "hub" ? TOKEN : XET_TOKEN;
+      assertEquals(authorization, `Bearer ${token}`, path);
+    }
+  }));
+
 Deno.test("where a part cannot be sent, nothing is pushed", () =>
   inFolder(async (folder, server) => {
     server.fault = ({ origin }) =>
@@ -110,11 +125,11 @@ Deno.test("--dry-run lists files and sizes, and asks nothing", () =>
   inFolder(async (folder, server) => {
     assertEquals(await run([folder, "owner/new", "--dry-run"], server, ""), {
       code: 0,
-      out: `README.md                     9 B
-adapter_config.json           3 B
-adapter_model.safetensors  150 KB
-head/notes & figures.txt      3 B
-4 files                    150 KB
+      out: `README.md                    9 B
+adapter_config.json          3 B
+adapter_model.safetensors  11 MB
+head/notes & figures.txt     3 B
+4 files                    11 MB
 Would be sent to owner/new; --dry-run sends nothing
 `,
       err: "",
