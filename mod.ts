@@ -9,7 +9,7 @@
  * Importing this module opens no device, loads no native library, reads nothing and needs no
  * permission. WebGPU needs none either. Reading a base or data needs `--allow-read` for its folder;
  * saving and running experiments need `--allow-read` and `--allow-write` for theirs. Prediction by
- * ONNX Runtime, and nothing else, needs `--allow-ffi` and `--allow-read` for its package's folder.
+ * ONNX Runtime, and nothing else, needs `--allow-ffi`, and a folder for its copy of the model.
  *
  * @example Train LoRA on texts of one's own, and predict
  * ```ts

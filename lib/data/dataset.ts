@@ -83,6 +83,22 @@ export interface DatasetOptions {
  * @throws {Error} If a file cannot be read.
  * @throws {RangeError|TypeError} If a file's content or an option is wrong; for a row, the message
  * has file, line and reason.
+ *
+ * @example
+ * ```ts
+ * import { loadDataset } from "@tunegrid/tunegrid/train";
+ *
+ * const file = await Deno.makeTempFile({ suffix: ".csv" });
+ * await Deno.writeTextFile(file, "review,stars\n" + "superb,5\ndreadful,1\n".repeat(10));
+ * const data = await loadDataset({
+ *   files: { train: file },
+ *   textColumn: "review",
+ *   labelColumn: "stars",
+ *   validationRatio: 0.2,
+ * });
+ * console.log(data.labels, data.train.length, data.validation.length); // ["1", "5"] 16 4
+ * await Deno.remove(file);
+ * ```
  */
 export async function loadDataset(options: DatasetOptions): Promise<Dataset> {
   const { dir, files, seed = 0, trainSize, validationRatio, dedupe = false } = options;

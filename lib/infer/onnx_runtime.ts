@@ -26,7 +26,7 @@ export async function loadOnnxRuntime(): Promise<OnnxRuntime> {
     return await loading;
   } catch (error) {
     const reason = error instanceof Deno.errors.NotCapable
-      ? "this process was not granted FFI to its library; use ./tunegrid predict or deno task predict, whose permission set has it"
+      ? "this process was not granted FFI to its library; use ./tunegrid predict or deno task predict, whose permission set has it, or grant --allow-ffi"
       : `${
         error instanceof Error ? error.message.split("\n")[0] : error
       }; it is fetched from npm on first use`;

@@ -26,7 +26,7 @@ export interface OpenClassifierOptions extends ClassifierOptions {
   readonly base?: string;
   /**
    * What computes; `webgpu` unless given. `auto` takes a GPU, or ONNX Runtime where there is none.
-   * ONNX Runtime (`ort`) needs `--allow-ffi` and `--allow-read` for its npm package's folder, and
+   * ONNX Runtime (`ort`) needs `--allow-ffi`, best for its npm package's folder alone, and
    * `--allow-read` and `--allow-write` for {@linkcode cache}.
    */
   readonly backend?: Backend | "auto";
