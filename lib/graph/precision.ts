@@ -28,9 +28,13 @@ export type StoragePolicy = (
 /** Every value in four bytes. */
 export const fullPrecision: StoragePolicy = () => new Set();
 
-/** The policy of a precision, for a run that trains these variables. */
-export function storagePolicy(precision: Precision, trained: Iterable<string>): StoragePolicy {
-  return precision === "f16" ? halfPrecision(new Set(trained)) : fullPrecision;
+/**
+ * The policy of a precision.
+ *
+ * @param full Names of variables that are f32 in any: those that train, and a method's own.
+ */
+export function storagePolicy(precision: Precision, full: Iterable<string>): StoragePolicy {
+  return precision === "f16" ? halfPrecision(new Set(full)) : fullPrecision;
 }
 
 /** Values as they are, moved, or changed one by one: what joins a sum behind that, joins it. */
@@ -73,14 +77,14 @@ const READERS: Readonly<Record<string, readonly number[]>> = {
  * f16; so do norms, scores, logits, loss, everything trained, and gradients of parameters. What is
  * computed again for the backward pass is stored as the first time, and so has the same bits.
  *
- * @param trained Names of the variables that train.
+ * @param own Names of the variables that train or that a method added.
  */
-export function halfPrecision(trained: ReadonlySet<string>): StoragePolicy {
+export function halfPrecision(own: ReadonlySet<string>): StoragePolicy {
   return (order, keep) => {
     const full = fullPlaces(order, keep);
     return new Set(order.filter((node) => {
       if (full.has(original(node)) || node.dtype !== "f32") return false;
-      if (node.op.leaf !== undefined) return isFrozenMatrix(node, trained);
+      if (node.op.leaf !== undefined) return isFrozenMatrix(node, own);
       const { name } = node.op;
       return storage(node) === node && (name in PASSING || WRITERS.has(name));
     }));
@@ -113,8 +117,8 @@ function original(node: Node): Node {
   return node.original ?? node;
 }
 
-function isFrozenMatrix(node: Node, trained: ReadonlySet<string>): boolean {
+function isFrozenMatrix(node: Node, own: ReadonlySet<string>): boolean {
   if (node.op.leaf !== "variable") return false;
   const { name, role, shape } = variableAttributes(node);
-  return role === "weight" && shape.length > 1 && !trained.has(name);
+  return role === "weight" && shape.length > 1 && !own.has(name);
 }

@@ -144,6 +144,16 @@ export function attachMethod(
   };
 }
 
+/**
+ * Names of the parameters that are f32 in any precision: what trains, and all that the method added.
+ * PiSSA's constants are among these, as they cancel what trains at the start.
+ */
+export function fullPrecisionNames(
+  { trainable, delta }: Pick<Attached, "trainable" | "delta">,
+): string[] {
+  return [...trainable, ...delta.select()].map(({ name }) => name);
+}
+
 function trainedOfBase({ scope, head }: Attachable, { name, trains }: Method): Parameter[] {
   const heads = new Set(head);
   if (trains !== "biases") {

@@ -14,7 +14,7 @@ import type { Sizes } from "../graph/shape.ts";
 import type { RawConfig } from "../models/config.ts";
 import { buildModel } from "../models/index.ts";
 import { methods } from "../peft/index.ts";
-import { attachMethod } from "../peft/method.ts";
+import { attachMethod, fullPrecisionNames } from "../peft/method.ts";
 import type { Execution } from "../train/execution.ts";
 import { runGraphs } from "../train/graphs.ts";
 import { longestText } from "../train/longest_text.ts";
@@ -74,7 +74,7 @@ export function planCell(
   const epochs = attached.trainable.length === 0 ? 0 : settings.epochs;
   const steps = Math.ceil((trainSize ?? train) / batchSize) * epochs;
 
-  const policy = storagePolicy(precision, attached.trainable.map(({ name }) => name));
+  const policy = storagePolicy(precision, fullPrecisionNames(attached));
   const planned = (recomputed: boolean) => {
     const parts = { attached, task: scored, settings, precision };
     const { backward, update, scores } = runGraphs(parts, steps, recomputed);

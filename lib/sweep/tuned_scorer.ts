@@ -10,6 +10,7 @@ import { openOrtScorer } from "../infer/ort_scorer.ts";
 import type { Predictor } from "../infer/predict.ts";
 import type { Scorer } from "../infer/scorer.ts";
 import type { OnnxProvider } from "../infer/session.ts";
+import { fullPrecisionNames } from "../peft/method.ts";
 import { openGpuScorer } from "../train/gpu_scorer.ts";
 import { longestText } from "../train/longest_text.ts";
 import { makeTask } from "../train/task.ts";
@@ -65,7 +66,7 @@ export async function openOnGpu(
       gpu,
       task: makeTask(model, tokenizer.padId, labelWords),
       values,
-      trained: attached.trainable.map(({ name }) => name),
+      trained: fullPrecisionNames(attached),
       // What was tuned in half precision is scored so where the adapter can.
       precision: gpu.adapter.features.includes("shader-f16") ? cell.precision : "f32",
       rows,

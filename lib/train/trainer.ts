@@ -18,7 +18,7 @@ import { operationsOf } from "../graph/operations.ts";
 import { type Precision, storagePolicy } from "../graph/precision.ts";
 import type { Model } from "../models/model.ts";
 import type { LossScaling } from "../ops/loss_scale.ts";
-import type { Attached } from "../peft/method.ts";
+import { type Attached, fullPrecisionNames } from "../peft/method.ts";
 import { defaultExecution, type Execution } from "./execution.ts";
 import { LOSS_CAPACITY, runGraphs } from "./graphs.ts";
 import { initialValues, type WeightValues } from "./initialize.ts";
@@ -192,7 +192,7 @@ function planPrograms(run: TrainRun, recomputed: boolean): PlannedRun {
   checkLabels([run.train, run.validation, ...Object.values(run.splits ?? {})], scores);
   const session = new Session(
     run.gpu,
-    storagePolicy(run.precision ?? "f32", attached.trainable.map(({ name }) => name)),
+    storagePolicy(run.precision ?? "f32", fullPrecisionNames(attached)),
   );
   const lengthsOf = (batches: readonly PlannedBatch[]) =>
     batches.map(({ bucketLength }) => bucketLength);

@@ -157,6 +157,24 @@ gpuTest("f16 gives the same bits again, also where blocks are computed again", a
   }
 });
 
+gpuTest(
+  "PiSSA in f16 starts as the base does: what it subtracts is as exact as what trains",
+  async (gpu) => {
+    for (const config of [gpt2Config, t5Config]) {
+      const first = async (options: MethodOptions) => {
+        const setup: Setup = {
+          config,
+          precision: "f16",
+          count: 8,
+          options: { rank: 2, ...options },
+        };
+        return (await run(gpu, setup)).losses[0];
+      };
+      assertEquals(await first({ init: "pissa" }), await first({}));
+    }
+  },
+);
+
 gpuTest("a frozen weight that half precision cannot hold is refused by name", async (gpu) => {
   const name = "model.layers.1.mlp.up_proj.weight";
   const large = (values: WeightValues): WeightValues => {
