@@ -1,0 +1,188 @@
+import { Random } from "../data/random.ts";
+import type { Interval } from "./interval.ts";
+
+/** What a method got right: one row for each seed, one byte for each example, 1 for right. */
+export type Correctness = readonly Uint8Array[];
+
+/** A difference of two methods' mean accuracies. */
+export interface Difference extends Interval {
+  /** First method's mean accuracy minus the second's. */
+  readonly difference: number;
+  /** Two-sided, of the difference being 0. */
+  readonly p: number;
+}
+
+/** How the resampling is done. */
+export interface BootstrapOptions {
+  /** Decides the draws (0). */
+  readonly seed?: number;
+  /** Replicates; 10,000, fewer where more than 10,000 examples would take long, at least 2,000. */
+  readonly replicates?: number;
+  /** Of confidence (0.95). */
+  readonly level?: number;
+}
+
+/**
+ * Compares two methods that ran with the same seeds on the same examples, by a bootstrap that draws
+ * seeds and examples together, with replacement: every seed meets the same examples, so that
+ * their accuracies are no independent samples of examples, and an interval over seeds alone would
+ * be blind to the choice of examples.
+ *
+ * Drawing rows and columns of a table together counts the noise of single cells three times
+ * (Owen, The Pigeonhole Bootstrap, Annals of Applied Statistics 1, 2007), and few seeds spread less
+ * than the population they are from. So the replicates' deviations are scaled to the unbiased
+ * variance of the mean by the two-way analysis of variance (Searle, Casella and McCulloch, Variance
+ * Components, 1992), and each is divided by a draw of √(χ²/ν), ν by Satterthwaite (An Approximate
+ * Distribution of Estimates of Variance Components, Biometrics 2, 1946), as a t is made of a normal
+ * variable. The interval is that of their percentiles; p is the share of the deviations
+ * that are as large as the difference itself, (count + 1)/(replicates + 1).
+ *
+ * @param first One row for each seed, [seeds][examples].
+ * @param second As many, in the same order of seeds and examples.
+ * @throws TypeError where the shapes differ; RangeError on fewer than two seeds or examples.
+ */
+export function bootstrapDifference(
+  first: Correctness,
+  second: Correctness,
+  { seed = 0, replicates, level = 0.95 }: BootstrapOptions = {},
+): Difference {
+  const table = differences(first, second);
+  const { mean, variance, freedom } = meanOfTable(table);
+  const count = replicates ??
+    Math.min(10_000, Math.max(2_000, Math.round(1e8 / table.examples)));
+  // Told by the cells: rounding leaves their variance a little above 0.
+  if (table.cells.every((cell) => cell === table.cells[0])) {
+    return { difference: mean, lower: mean, upper: mean, p: mean === 0 ? 1 : 1 / (count + 1) };
+  }
+  const random = new Random(seed, "bootstrap");
+  const deviations = resample(table, count, random);
+  for (let r = 0; r < count; r++) deviations[r] -= mean;
+  const square = deviations.reduce((sum, value) => sum + value * value, 0) / count;
+  const scale = Math.sqrt(variance / square);
+  for (let r = 0; r < count; r++) {
+    deviations[r] *= scale / Math.sqrt(2 * gamma(freedom / 2, random) / freedom);
+  }
+  deviations.sort();
+  const least = Math.abs(mean) * (1 - 1e-12); // as large but for rounding
+  const larger = deviations.reduce((sum, value) => sum + Number(Math.abs(value) >= least), 0);
+  const tail = (1 - level) / 2;
+  return {
+    difference: mean,
+    // The deviations of the replicates stand for those of the estimate itself.
+    lower: mean + deviations[Math.floor(tail * (count - 1))],
+    upper: mean + deviations[Math.ceil((1 - tail) * (count - 1))],
+    p: (larger + 1) / (count + 1),
+  };
+}
+
+/** Differences of cells, row by row, and the examples where there are any. */
+interface Table {
+  readonly seeds: number;
+  readonly examples: number;
+  /** [seeds, examples], each −1, 0 or 1. */
+  readonly cells: Int8Array;
+  readonly differing: readonly number[];
+}
+
+function differences(first: Correctness, second: Correctness): Table {
+  const seeds = first.length;
+  const examples = first[0]?.length ?? 0;
+  if (second.length !== seeds || [...first, ...second].some((row) => row.length !== examples)) {
+    throw new TypeError(
+      `Cannot compare ${seeds} seeds with ${second.length}: both methods need the same seeds, and ` +
+        `every seed the same examples`,
+    );
+  }
+  if (seeds < 2 || examples < 2) {
+    throw new RangeError(
+      `Cannot resample ${seeds} seeds and ${examples} examples: two of each are needed; use ` +
+        `McNemar's test for single runs`,
+    );
+  }
+  const cells = new Int8Array(seeds * examples);
+  const differing = new Set<number>();
+  for (let s = 0; s < seeds; s++) {
+    for (let i = 0; i < examples; i++) {
+      const cell = first[s][i] - second[s][i];
+      cells[s * examples + i] = cell;
+      if (cell !== 0) differing.add(i);
+    }
+  }
+  return { seeds, examples, cells, differing: [...differing] };
+}
+
+/** Mean of a table, with its unbiased variance where rows and columns are random, and ν of that. */
+function meanOfTable(
+  { seeds, examples, cells }: Table,
+): { mean: number; variance: number; freedom: number } {
+  const size = seeds * examples;
+  const rows = new Float64Array(seeds);
+  const columns = new Float64Array(examples);
+  for (let s = 0; s < seeds; s++) {
+    for (let i = 0; i < examples; i++) {
+      rows[s] += cells[s * examples + i] / examples;
+      columns[i] += cells[s * examples + i] / seeds;
+    }
+  }
+  const mean = cells.reduce((sum, cell) => sum + cell, 0) / size;
+  const squares = (values: Int8Array | Float64Array, weight: number): number => {
+    let sum = 0;
+    for (const value of values) sum += (value - mean) ** 2;
+    return weight * sum;
+  };
+  const ofRows = squares(rows, examples);
+  const ofColumns = squares(columns, seeds);
+  const rest = Math.max(0, squares(cells, 1) - ofRows - ofColumns); // not below 0 by rounding
+  const [rowFreedom, columnFreedom] = [seeds - 1, examples - 1];
+  const restFreedom = rowFreedom * columnFreedom;
+  const noise = rest / restFreedom;
+  // A component of variance is not below 0, whatever its estimate.
+  const row = Math.max(ofRows / rowFreedom, noise);
+  const column = Math.max(ofColumns / columnFreedom, noise);
+  const sum = row + column - noise;
+  const spread = row ** 2 / rowFreedom + column ** 2 / columnFreedom + noise ** 2 / restFreedom;
+  return { mean, variance: sum / size, freedom: sum ** 2 / spread };
+}
+
+/** Means of tables of as many rows and columns, drawn with replacement. */
+function resample(
+  { seeds, examples, cells, differing }: Table,
+  replicates: number,
+  random: Random,
+): Float64Array {
+  // A draw scaled to a range is biased by less than its size over 2³², far below the noise.
+  const [rowScale, columnScale] = [seeds / 2 ** 32, examples / 2 ** 32];
+  const times = new Int32Array(seeds);
+  const column = new Int32Array(examples);
+  const means = new Float64Array(replicates);
+  for (let r = 0; r < replicates; r++) {
+    times.fill(0);
+    for (let k = 0; k < seeds; k++) times[Math.floor(random.uint32() * rowScale)]++;
+    for (const i of differing) {
+      let sum = 0;
+      for (let s = 0; s < seeds; s++) sum += times[s] * cells[s * examples + i];
+      column[i] = sum;
+    }
+    let sum = 0;
+    for (let k = 0; k < examples; k++) sum += column[Math.floor(random.uint32() * columnScale)];
+    means[r] = sum / (seeds * examples);
+  }
+  return means;
+}
+
+/**
+ * A gamma variable of scale 1 (Marsaglia and Tsang, A Simple Method for Generating Gamma Variables,
+ * ACM TOMS 26, 2000).
+ */
+function gamma(shape: number, random: Random): number {
+  if (shape < 1) return gamma(shape + 1, random) * (1 - random.uniform()) ** (1 / shape);
+  const d = shape - 1 / 3;
+  const c = 1 / Math.sqrt(9 * d);
+  for (;;) {
+    const x = random.normal();
+    const v = (1 + c * x) ** 3;
+    if (v > 0 && Math.log(1 - random.uniform()) < x * x / 2 + d - d * v + d * Math.log(v)) {
+      return d * v;
+    }
+  }
+}
