@@ -118,6 +118,13 @@ Deno.test("read access is for what is named, write access for --out alone", () =
       "experiments/sweep.ts",
       ...["--base", outside, "--seeds", "0", `--data=${outside}/d`],
     ]);
+    const start = await dryRun(["sweep", `--start=${outside}/a`]);
+    assertEquals(start.slice(4), [
+      `--allow-read=.,${outside}/a`,
+      "experiments/sweep.ts",
+      `--start=${outside}/a`,
+    ]);
+    assertEquals((await dryRun(["sweep", "--start", `${outside}/a`]))[4], start[4]);
     // A value that happens to be a path opens nothing.
     assertEquals((await dryRun(["sweep", "--prefix", "/"]))[0], "task");
     const parity = await dryRun(["parity", "--all", outside]);

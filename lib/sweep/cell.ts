@@ -44,6 +44,8 @@ export interface Cell {
   };
   /** What is trained. */
   method: MethodSpec;
+  /** A saved delta that it starts from: its folder's name and its digest; absent where none. */
+  start?: { name: string; digest: string };
   /** How it is trained. */
   settings: TrainSettings;
   /** Draws the training sample, its order, initial values and dropout. */

@@ -40,6 +40,7 @@ import type {
   PreparedSweep,
   RunHooks,
 } from "./run_cell.ts";
+import { openStart, type StartDelta, startedWeights } from "./start_delta.ts";
 import { writePlaces } from "./tuned.ts";
 import { dataNotes, describeData, openData } from "./sweep_data.ts";
 
@@ -106,8 +107,11 @@ export async function prepareCells(
       labels: [...labels],
     },
   };
+  const start = experiment.start === null ? null : await openStart(experiment.start);
+  if (start !== null) context.start = { name: start.name, digest: start.digest };
   const cells = expandGrid(experiment, context);
   checkCells(cells, base, data);
+  if (start !== null) await checkStart(start, cells, base, labels.length);
   const labelWords = textToText
     ? { words, ids: words.map((word) => base.tokenizer.encodeBare(word)) }
     : null;
@@ -121,7 +125,7 @@ export async function prepareCells(
   return {
     cells,
     train: (cell, hooks) =>
-      trainCell({ gpu, base, data, encoder, labelWords, execution }, cell, hooks),
+      trainCell({ gpu, base, data, encoder, labelWords, execution, start }, cell, hooks),
     adapter: {
       name: gpu.adapter.description,
       limitsDigest: digestJson(gpu.adapter.limits).slice(0, 16),
@@ -137,6 +141,7 @@ export async function prepareCells(
         )
           .join(", ")
       }`,
+      ...start === null ? [] : [`Start: ${start.name} (${start.digest.slice(0, 12)})`],
       ...dataNotes(data),
     ],
     close: () => gpu.destroy(),
@@ -187,6 +192,25 @@ interface Shared {
   readonly encoder: Encoder;
   readonly labelWords: LabelWords | null;
   readonly execution: Execution;
+  /** What every cell starts from; null where the seed draws it. */
+  readonly start: StartDelta | null;
+}
+
+/** Refuses a start that does not fit a cell, before any of them runs. */
+async function checkStart(
+  start: StartDelta,
+  cells: readonly Cell[],
+  base: Base,
+  classes: number,
+): Promise<void> {
+  const kinds = Map.groupBy(cells, ({ method }) => JSON.stringify(method));
+  for (const [{ method, task }] of kinds.values()) {
+    const head = methods[method.name].needsHead || task.head;
+    const model = base.build(classes, head);
+    const encode = (text: string) => base.tokenizer.encodeBare(text);
+    const attached = attachMethod({ ...model, encode }, methods[method.name], method.options);
+    await startedWeights(start, method, model, attached, await base.weights(classes, head));
+  }
 }
 
 /** Writes what opens a run's model again: `delta.safetensors`, and where its base lies. */
@@ -214,7 +238,7 @@ async function trainCell(
   hooks: Omit<RunHooks, "folder">,
 ): Promise<TrainedCell> {
   const started = performance.now();
-  const { gpu, base, data, encoder, labelWords, execution } = shared;
+  const { gpu, base, data, encoder, labelWords, execution, start } = shared;
   const { settings, seed } = cell;
   const classes = data.labels.length;
   const method = methods[cell.method.name];
@@ -230,7 +254,10 @@ async function trainCell(
   const further: Readonly<Record<string, readonly Example[]>> = Object.fromEntries(
     cell.data.evaluate.map((name) => [name, name === "train" ? sample : data.test!]),
   );
-  const weights = await base.weights(classes, head);
+  const untuned = await base.weights(classes, head);
+  const weights = start === null
+    ? untuned
+    : await startedWeights(start, cell.method, model, attached, untuned);
   const watch = new EpochWatch<EpochMetrics>(settings);
   const epochs: EpochMetrics[] = [];
   let kept = null as { metrics: EpochMetrics; scores: Scores } | null;

@@ -45,6 +45,8 @@ export interface Experiment extends Execution {
   prefix: string | null;
   /** How weights and activations are stored. */
   precision: Precision;
+  /** Folder of a saved delta of the one method, whose values replace the seeded ones; null: none. */
+  start: string | null;
   /** Folder that receives the runs and tables. */
   out: string;
 }
@@ -118,6 +120,7 @@ const rules: Record<keyof Experiment, { check: (value: unknown) => boolean; rule
     check: (value) => value === null || (Number.isSafeInteger(value) && (value as number) > 0),
     rule: "a whole number of bytes of at least 1",
   },
+  start: { check: textOrNull, rule: "a folder" },
   out: { check: text, rule: "a folder" },
 };
 
@@ -162,6 +165,7 @@ export function sweep(
     prefix: null,
     precision: "f32",
     ...defaultExecution,
+    start: null,
     out: "runs",
     ...partial,
   };

@@ -39,6 +39,8 @@ export function usage(about: string): string {
   --task classification|text-to-text   by a head, or in label words (words where the base can)
   --prefix TEXT         put before every text, for instance "sst2 sentence: "
   --precision f32|f16   how weights and activations are stored (f32); f16 takes an adapter that has it
+  --start DIR           a saved delta of the method (of PEFT, AdapterHub, OpenDelta, or export --to
+                        safetensors) that training goes on from
   --out DIR             folder of runs and tables (runs)
   --memory BYTES        budget for a run's memory on the device, for instance 2GB (no limit)
   --recompute auto|always|never   keep the borders of blocks alone for the backward pass and compute
@@ -70,6 +72,7 @@ const textFlags = {
   prefix: "prefix",
   precision: "precision",
   recompute: "recompute",
+  start: "start",
   out: "out",
 } as const satisfies Record<string, keyof Experiment>;
 

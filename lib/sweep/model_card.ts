@@ -113,6 +113,9 @@ function methodTable(
     }
     rows.push(["Betas and epsilon of AdamW", `${settings.betas.join(", ")}; ${settings.eps}`]);
   }
+  if (cell.start !== undefined) {
+    rows.push(["Started from", `${code(cell.start.name)}, digest ${code(cell.start.digest)}`]);
+  }
   rows.push(["Seed", `${cell.seed}`], ["Precision", cell.precision]);
   return table(rows);
 }

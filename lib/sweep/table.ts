@@ -164,7 +164,9 @@ function distinctNames(runs: readonly Run[]): string[] {
   });
 }
 
-function facts({ base, data, task, method, settings, precision }: Cell): Record<string, string> {
+function facts(
+  { base, data, task, method, settings, precision, start }: Cell,
+): Record<string, string> {
   const shown = Object.entries(settingFlags).map(([flag, key]) => [
     flag,
     settingText(settings[key]),
@@ -178,6 +180,7 @@ function facts({ base, data, task, method, settings, precision }: Cell): Record<
     prefix: JSON.stringify(task.prefix),
     task: task.head ? "classification" : "text-to-text",
     precision,
+    start: start?.name ?? "none",
   };
 }
 
