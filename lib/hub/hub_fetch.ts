@@ -141,6 +141,7 @@ function unreachable({ host }: URL, error: unknown): HubError {
 
 /** What went wrong with a connection, without addresses. */
 export function connectionReason(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const message = cause instanceof Error ? cause.message : String(cause);
   return message.replaceAll(/\s*(for url )?\(?https?:\/\/[^\s)]*\)?/g, "").trim();
 }
