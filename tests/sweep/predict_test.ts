@@ -3,11 +3,14 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { parse } from "@std/csv/parse";
 import { embeddedDataset } from "../../lib/data/embedded/dataset.ts";
+import { readTexts } from "../../lib/data/text_stream.ts";
 import type { Predictor } from "../../lib/infer/predict.ts";
 import { exportRun } from "../../lib/sweep/export.ts";
+import { runExperiment } from "../../lib/sweep/run_experiment.ts";
 import { openTuned } from "../../lib/sweep/tuned.ts";
 import { tunedPredictor } from "../../lib/sweep/tuned_scorer.ts";
 import { largest, softmax } from "../../lib/train/metrics.ts";
+import { fixtureTest } from "../fixtures.ts";
 import { predictTask, withRuns } from "../predict_task.ts";
 import { assertSameLabels, scoresOf } from "../same_labels.ts";
 
@@ -43,6 +46,39 @@ Deno.test("both backends give a run's own predictions", () =>
       await Deno.remove(cache, { recursive: true });
     }
   }));
+
+fixtureTest("both backends label the 872 development sentences of SST-2 alike", async (folder) => {
+  const out = await Deno.makeTempDir();
+  try {
+    const { runs } = await runExperiment({
+      base: `${folder}/data/t5-tiny-imdb`,
+      data: `${folder}/data/sst2`,
+      methods: "lora:rank=8 head",
+      trainSize: 160,
+      settings: { epochs: 1 },
+      evaluate: ["validation"],
+      out,
+    });
+    const file = "dev.tsv";
+    const bytes = (await Deno.open(`${folder}/data/sst2/${file}`)).readable;
+    const texts = await Array.fromAsync(readTexts(bytes, { file, column: "sentence" }));
+    assertEquals(texts.length, 872);
+    for (const { id, result } of runs) {
+      const tuned = await openTuned(`${out}/${id}`);
+      const webgpu = await scoresOf(tunedPredictor(tuned, { backend: "webgpu" }), texts);
+      const ort = await scoresOf(tunedPredictor(tuned, { backend: "ort", cache: out }), texts);
+      const { close } = assertSameLabels(ort, webgpu);
+      assert(close < 10, `${close} sentences lie too close to be told apart`);
+      // They are the sentences that the run was measured on.
+      const { confusion } = result!.kept;
+      const predicted = confusion[0].map((_, c) => confusion.reduce((sum, row) => sum + row[c], 0));
+      const counted = [0, 1].map((c) => webgpu.filter((scores) => largest(scores) === c).length);
+      assertEquals(counted, predicted);
+    }
+  } finally {
+    await Deno.remove(out, { recursive: true });
+  }
+});
 
 Deno.test("predict writes tables, CSV and JSON lines, in the order of its input", () =>
   withRuns("lora:rank=1", async (out, [id]) => {
