@@ -95,12 +95,6 @@ function attachPeft({ sites, delta }: Target, length: number): void {
   const entry = (i: number) => slice(table, 1, (i % (2 * layers)) * width, width);
   for (const site of attentions) {
     if (both && site.stack === "encoder") continue;
-    if (width !== site.heads * site.headSize) {
-      throw new TypeError(
-        `Cannot put a prefix in front of ${site.path}: PEFT gives it ${width} numbers for each ` +
-          `key, not the ${site.heads} × ${site.headSize} that it has; use own semantics`,
-      );
-    }
     const first = (both ? 4 : 2) * site.layer;
     prepend(site, length, entry(first), entry(first + 1));
   }
@@ -108,9 +102,17 @@ function attachPeft({ sites, delta }: Target, length: number): void {
 
 /** Puts keys and values [length, heads · size] in front of a site's own. */
 function prepend(site: KeyValueSite, length: number, keys: Node, values: Node): void {
-  const { heads, headSize } = site;
+  const { heads, headSize, path } = site;
   site.transforms.push((kv) => {
     const [batch] = kv.keys.shape;
+    // Not before: PEFT makes and counts the parameters of such a model too, and fails on its use.
+    if (keys.shape[1] !== heads * headSize) {
+      throw new TypeError(
+        `Cannot put a prefix in front of ${path}: PEFT gives it ${
+          keys.shape[1]
+        } numbers for each key, not the ${heads} × ${headSize} that it has; use own semantics`,
+      );
+    }
     const front = (x: Node) =>
       broadcastTo(reshape(x, [1, length, heads, headSize]), [batch, length, heads, headSize]);
     return {

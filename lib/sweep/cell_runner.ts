@@ -110,13 +110,11 @@ export async function prepareCells(
   const start = experiment.start === null ? null : await openStart(experiment.start);
   if (start !== null) context.start = { name: start.name, digest: start.digest };
   const cells = expandGrid(experiment, context);
-  checkCells(cells, base, data);
   if (start !== null) await checkStart(start, cells, base, labels.length);
   const labelWords = textToText
     ? { words, ids: words.map((word) => base.tokenizer.encodeBare(word)) }
     : null;
-  // Words that cannot be told apart are refused here, before anything runs.
-  makeTask(base.build(labels.length, !textToText), base.tokenizer.padId, labelWords);
+  checkCells(cells, base, data, labelWords);
   const gpu = await openFor(experiment.precision);
   const { probe } = await numericsFingerprint(gpu);
   const encoder = new Encoder(base, context.task.prefix);

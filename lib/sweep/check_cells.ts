@@ -4,6 +4,7 @@ import { methods } from "../peft/index.ts";
 import { attachMethod } from "../peft/method.ts";
 import { classWeights } from "../train/class_weights.ts";
 import { longestText } from "../train/longest_text.ts";
+import { type LabelWords, makeTask } from "../train/task.ts";
 import type { Base } from "./base.ts";
 import type { Cell } from "./cell.ts";
 import type { Experiment } from "./experiment.ts";
@@ -28,24 +29,29 @@ export function checkTask(task: Experiment["task"], capable: boolean, base: stri
  *
  * @throws TypeError or RangeError of the first cell that does not fit.
  */
-export function checkCells(cells: readonly Cell[], base: Base, data: Dataset): void {
+export function checkCells(
+  cells: readonly Cell[],
+  base: Base,
+  data: Dataset,
+  labelWords: LabelWords | null,
+): void {
   const kinds = Map.groupBy(cells, ({ method, settings }) => JSON.stringify([method, settings]));
-  for (const [cell] of kinds.values()) checkCell(cell, base, data);
+  for (const [cell] of kinds.values()) checkCell(cell, base, data, labelWords);
 }
 
 function checkCell(
   { method: { name, options }, settings, data: { trainSize }, task, seed }: Cell,
   base: Base,
   { labels, train }: Dataset,
+  labelWords: LabelWords | null,
 ): void {
   const method = methods[name];
   const head = method.needsHead || task.head;
   base.check(labels.length, head);
   const model = base.build(labels.length, head);
-  const maxLength = Math.min(
-    settings.maxLength,
-    longestText(model, attachMethod(model, method, options)),
-  );
+  const attached = attachMethod(model, method, options);
+  makeTask(model, base.tokenizer.padId, model.textToText ? labelWords : null).scores();
+  const maxLength = Math.min(settings.maxLength, longestText(model, attached));
   // Any text shows whether there is room beside the special tokens.
   base.tokenizer.encode(task.prefix + train[0].text, maxLength);
   classWeights(settings.classWeights, labels, []);
