@@ -41,7 +41,7 @@ export function buildModel(config: RawConfig, task: ModelTask): Model {
     throw new TypeError(
       `Cannot build model: model_type ${
         JSON.stringify(config.model_type)
-      } is not supported; found ${Object.keys(families).join(", ")}`,
+      } is not supported; use ${Object.keys(families).join(", ")}`,
     );
   }
   return families[family](config, task);

@@ -9,7 +9,7 @@ Deno.test("a config of an unknown kind is refused, with the known ones", () => {
   assertThrows(
     build({ ...t5Config, model_type: "mamba" }),
     TypeError,
-    'Cannot build model: model_type "mamba" is not supported; found bert, gpt2, llama, t5',
+    'Cannot build model: model_type "mamba" is not supported; use bert, gpt2, llama, t5',
   );
   assertThrows(build({}), TypeError, "model_type undefined is not supported");
   assertThrows(build({ model_type: "constructor" }), TypeError, "is not supported");
