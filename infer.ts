@@ -27,3 +27,4 @@ export {
   type ExportOptions,
   exportRun,
 } from "./lib/sweep/export.ts";
+export { openExport } from "./lib/sweep/open_export.ts";

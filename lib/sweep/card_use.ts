@@ -4,15 +4,16 @@
  * @module
  */
 
+import { EMBEDDED } from "./base.ts";
 import type { CardFacts } from "./model_card.ts";
 
 const SAMPLE = "a text to be classified";
 
 /** The card's part on Deno. */
 export function denoUse(facts: CardFacts): string {
-  const { format, baseName, embedded } = facts;
+  const { format, baseName, embedded, opened } = facts;
   const whole = format === "huggingface";
-  const base = embedded ? "embedded" : baseName.split("/").pop()!;
+  const base = embedded ? EMBEDDED : opened ?? baseName.split("/").pop()!;
   const text = JSON.stringify(SAMPLE);
   if (format === "onnx") {
     return fence("ts", [
@@ -33,7 +34,7 @@ export function denoUse(facts: CardFacts): string {
     ]);
   }
   return `With this folder as \`FOLDER\`${
-    whole || embedded
+    whole || embedded || opened !== null
       ? ""
       : ` and the base's files (config.json, safetensors, tokenizer.json) as \`${base}\``
   }:\n\n${
@@ -44,8 +45,8 @@ export function denoUse(facts: CardFacts): string {
         ? 'const tuned = await openExport("FOLDER");'
         : `const tuned = await openExport("FOLDER", await openBase(${JSON.stringify(base)}));`,
       "await using classifier = makeClassifier(tuned);",
-      `const [{ label, probability }] = await classifier.predict([${text}]);`,
-      "console.log(label, probability);",
+      `const [{ label, probabilities }] = await classifier.predict([${text}]);`,
+      "console.log(label, probabilities);",
     ])
   }`;
 }

@@ -97,6 +97,7 @@ export async function exportRun(tuned: Tuned, options: ExportOptions): Promise<s
         format: options.to,
         merged: options.merged ?? false,
         embedded: tuned.base.place === EMBEDDED,
+        opened: parseHubBase(tuned.base.place) === null ? null : tuned.base.place,
         method: { name: method.name, label: method.label(methodOptions), trains: method.trains },
         family: model.family,
         textToText: model.textToText !== undefined,

@@ -24,6 +24,8 @@ export interface CardFacts {
   readonly baseName: string;
   /** Whether the base is the one that comes with this project. */
   readonly embedded: boolean;
+  /** What `openBase` takes for the base on any machine; null where it is a folder's name. */
+  readonly opened: string | null;
   readonly family: string;
   /** Whether the model answers in label words. */
   readonly textToText: boolean;

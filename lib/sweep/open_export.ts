@@ -13,6 +13,26 @@ import { type TunedModel, tunedModel } from "./tuned.ts";
  * @returns The model with the values that were exported, as `makeClassifier` takes it.
  * @throws Error where the folder is none of these, RangeError where the base is another one, TypeError
  *   or `UnsupportedError` naming what of the folder does not fit.
+ *
+ * @example
+ * ```ts
+ * import { exportRun, makeClassifier, openBase, openExport, openTuned, runExperiment } from "@tunegrid/tunegrid";
+ *
+ * const out = await Deno.makeTempDir();
+ * const { runs: [run] } = await runExperiment({
+ *   methods: "lora:rank=1",
+ *   trainSize: 32,
+ *   settings: { epochs: 1, batchSize: 16, maxLength: 24 },
+ *   evaluate: ["validation"],
+ *   out,
+ * });
+ * await exportRun(await openTuned(`${out}/${run.id}`), { to: "peft", out: `${out}/adapter` });
+ * const tuned = await openExport(`${out}/adapter`, await openBase("embedded"));
+ * await using classifier = makeClassifier(tuned);
+ * const [{ label }] = await classifier.predict(["the film was superb"]);
+ * console.log(label);
+ * await Deno.remove(out, { recursive: true });
+ * ```
  */
 export async function openExport(dir: string, base?: Base): Promise<TunedModel> {
   const { format, cell } = await readJsonFile(`${dir}/${FACTS}`) as unknown as {

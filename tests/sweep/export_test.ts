@@ -1,6 +1,13 @@
 /** Runs exported to every format: what each folder holds, what loads back, and what is refused. */
 
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { ONNX_RUNTIME_PACKAGE } from "../../lib/infer/onnx_runtime.ts";
 import { readJsonFile } from "../../lib/formats/huggingface.ts";
 import { methods } from "../../lib/peft/index.ts";
 import { openBase } from "../../lib/sweep/base.ts";
@@ -215,6 +222,38 @@ Deno.test("an export never takes the place of something else", async () => {
   });
 });
 
+Deno.test("the card's program for Deno runs as it stands", async () => {
+  await withRuns("lora:rank=1 full", "text-to-text", async ([lora, full], out) => {
+    const exports: [Tuned, ExportFormat][] = [[lora, "peft"], [full, "huggingface"], [
+      full,
+      "onnx",
+    ]];
+    for (const [run, to] of exports) {
+      const folder = `${out}/exports/${to}`;
+      await exportRun(run, { to, out: folder });
+      const card = await Deno.readTextFile(`${folder}/README.md`);
+      const [, code] = /```ts\n([^]+?)```/.exec(card)!;
+      const program = code.replace("jsr:@tunegrid/tunegrid", import.meta.resolve("../../mod.ts"))
+        .replace("npm:onnxruntime-node", ONNX_RUNTIME_PACKAGE)
+        .replace('"FOLDER"', JSON.stringify(folder));
+      await Deno.writeTextFile(`${folder}/program.ts`, program);
+      const { code: status, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", "--no-check", "--config", `${Deno.cwd()}/deno.json`, "program.ts"],
+        cwd: folder,
+        env: { NO_COLOR: "1" },
+      }).output();
+      assertEquals(status, 0, new TextDecoder().decode(stderr));
+      const printed = new TextDecoder().decode(stdout);
+      assertMatch(
+        printed,
+        to === "onnx"
+          ? /^Float32Array\(2\) \[.+\]\n$/
+          : /^(positive|negative) \[ 0\.\d+, 0\.\d+ \]\n$/,
+      );
+    }
+  });
+});
+
 const SECTIONS = [
   "Base and method",
   "Data",
@@ -252,6 +291,6 @@ async function assertCard(folder: string, run: Tuned, format: ExportFormat): Pro
   for (const wanted of [run.cell.base.digest, run.cell.data.digest, run.run.id, "95 % interval"]) {
     assertStringIncludes(body, wanted);
   }
-  assert(!/undefined|NaN|null|more information needed|\[object/i.test(body), body);
+  assert(!/undefined|\bNaN\b|null|more information needed|\[object/i.test(body), body);
   assert(!body.includes(folder) && !body.includes(Deno.cwd()), "a path of this machine");
 }

@@ -30,7 +30,7 @@ Deno.test("experimentFromArgs() reads every flag", async () => {
       "--precision",
       "f16",
     ],
-    ...["--split", "0.2", "--split-seed", "3", "--eval", "test,train"],
+    ...["--split", "0.2", "--split-seed", "3", "--eval", "test,train", "--start", "saved/lora"],
     ...["--micro-batch", "8", "--optimizer", "adafactor", "--scale-parameter", "true"],
     ...["--class-weights", "0:1,1:3", "--patience", "2", "--metric", "f1", "--keep", "best"],
   );
@@ -74,6 +74,7 @@ Deno.test("experimentFromArgs() reads every flag", async () => {
     labelWords: { 0: "bad", 1: "good" },
     task: "classification",
     prefix: "sst2 sentence: ",
+    start: "saved/lora",
     out: "else",
   });
 });
