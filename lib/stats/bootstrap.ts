@@ -23,10 +23,10 @@ export interface BootstrapOptions {
 }
 
 /**
- * Compares two methods that ran with the same seeds on the same examples, by a bootstrap that draws
- * seeds and examples together, with replacement: every seed meets the same examples, so that
- * their accuracies are no independent samples of examples, and an interval over seeds alone would
- * be blind to the choice of examples.
+ * Compares a method with others that ran with the same seeds on the same examples, by a bootstrap
+ * that draws seeds and examples together, with replacement: every seed meets the same examples, so
+ * that their accuracies are no independent samples of examples, and an interval over seeds alone
+ * would be blind to the choice of examples.
  *
  * Drawing rows and columns of a table together counts the noise of single cells three times
  * (Owen, The Pigeonhole Bootstrap, Annals of Applied Statistics 1, 2007), and few seeds spread less
@@ -38,50 +38,54 @@ export interface BootstrapOptions {
  * that are as large as the difference itself, (count + 1)/(replicates + 1).
  *
  * @param first One row for each seed, [seeds][examples].
- * @param second As many, in the same order of seeds and examples.
+ * @param others As many rows each, in the same order of seeds and examples.
+ * @returns First minus other, for each of the others.
  * @throws TypeError where the shapes differ; RangeError on fewer than two seeds or examples.
  */
-export function bootstrapDifference(
+export function bootstrapDifferences(
   first: Correctness,
-  second: Correctness,
+  others: readonly Correctness[],
   { seed = 0, replicates, level = 0.95 }: BootstrapOptions = {},
-): Difference {
-  const table = differences(first, second);
-  const { mean, variance, freedom } = meanOfTable(table);
-  const count = replicates ??
-    Math.min(10_000, Math.max(2_000, Math.round(1e8 / table.examples)));
-  // Told by the cells: rounding leaves their variance a little above 0.
-  if (table.cells.every((cell) => cell === table.cells[0])) {
-    return { difference: mean, lower: mean, upper: mean, p: mean === 0 ? 1 : 1 / (count + 1) };
-  }
+): Difference[] {
+  const tables = others.map((other) => differences(first, other));
+  if (tables.length === 0) return [];
+  const { seeds, examples } = tables[0];
+  const count = replicates ?? Math.min(10_000, Math.max(2_000, Math.round(1e8 / examples)));
   const random = new Random(seed, "bootstrap");
-  const deviations = resample(table, count, random);
-  for (let r = 0; r < count; r++) deviations[r] -= mean;
-  const square = deviations.reduce((sum, value) => sum + value * value, 0) / count;
-  const scale = Math.sqrt(variance / square);
-  for (let r = 0; r < count; r++) {
-    deviations[r] *= scale / Math.sqrt(2 * gamma(freedom / 2, random) / freedom);
-  }
-  deviations.sort();
-  const least = Math.abs(mean) * (1 - 1e-12); // as large but for rounding
-  const larger = deviations.reduce((sum, value) => sum + Number(Math.abs(value) >= least), 0);
-  const tail = (1 - level) / 2;
-  return {
-    difference: mean,
-    // The deviations of the replicates stand for those of the estimate itself.
-    lower: mean + deviations[Math.floor(tail * (count - 1))],
-    upper: mean + deviations[Math.ceil((1 - tail) * (count - 1))],
-    p: (larger + 1) / (count + 1),
-  };
+  const means = resample(tables, seeds, examples, count, random);
+  return tables.map((table, k) => {
+    const { mean, variance, freedom } = meanOfTable(table);
+    if (variance === 0) {
+      return { difference: mean, lower: mean, upper: mean, p: mean === 0 ? 1 : 1 / (count + 1) };
+    }
+    const deviations = means[k].map((value) => value - mean);
+    const square = deviations.reduce((sum, value) => sum + value * value, 0) / count;
+    const scale = Math.sqrt(variance / square);
+    for (let r = 0; r < count; r++) {
+      deviations[r] *= scale / Math.sqrt(2 * gamma(freedom / 2, random) / freedom);
+    }
+    deviations.sort();
+    const least = Math.abs(mean) * (1 - 1e-12); // as large but for rounding
+    const larger = deviations.reduce((sum, value) => sum + Number(Math.abs(value) >= least), 0);
+    const tail = (1 - level) / 2;
+    return {
+      difference: mean,
+      // The deviations of the replicates stand for those of the estimate itself.
+      lower: mean + deviations[Math.floor(tail * (count - 1))],
+      upper: mean + deviations[Math.ceil((1 - tail) * (count - 1))],
+      p: (larger + 1) / (count + 1),
+    };
+  });
 }
 
-/** Differences of cells, row by row, and the examples where there are any. */
+/** The cells of a table of differences, where not all seeds of an example have 0. */
 interface Table {
   readonly seeds: number;
   readonly examples: number;
-  /** [seeds, examples], each −1, 0 or 1. */
+  /** The examples that have such cells. */
+  readonly differing: Uint32Array;
+  /** [differing, seeds], each −1, 0 or 1. */
   readonly cells: Int8Array;
-  readonly differing: readonly number[];
 }
 
 function differences(first: Correctness, second: Correctness): Table {
@@ -99,16 +103,14 @@ function differences(first: Correctness, second: Correctness): Table {
         `McNemar's test for single runs`,
     );
   }
-  const cells = new Int8Array(seeds * examples);
-  const differing = new Set<number>();
-  for (let s = 0; s < seeds; s++) {
-    for (let i = 0; i < examples; i++) {
-      const cell = first[s][i] - second[s][i];
-      cells[s * examples + i] = cell;
-      if (cell !== 0) differing.add(i);
-    }
+  const differing: number[] = [];
+  const cells: number[] = [];
+  for (let i = 0; i < examples; i++) {
+    if (first.every((row, s) => row[i] === second[s][i])) continue;
+    differing.push(i);
+    for (let s = 0; s < seeds; s++) cells.push(first[s][i] - second[s][i]);
   }
-  return { seeds, examples, cells, differing: [...differing] };
+  return { seeds, examples, differing: new Uint32Array(differing), cells: new Int8Array(cells) };
 }
 
 /** Mean of a table, with its unbiased variance where rows and columns are random, and ν of that. */
@@ -117,22 +119,23 @@ function meanOfTable(
 ): { mean: number; variance: number; freedom: number } {
   const size = seeds * examples;
   const rows = new Float64Array(seeds);
-  const columns = new Float64Array(examples);
-  for (let s = 0; s < seeds; s++) {
-    for (let i = 0; i < examples; i++) {
-      rows[s] += cells[s * examples + i] / examples;
-      columns[i] += cells[s * examples + i] / seeds;
+  let [total, squares, columnSquares] = [0, 0, 0];
+  for (let start = 0; start < cells.length; start += seeds) {
+    let column = 0;
+    for (let s = 0; s < seeds; s++) {
+      const cell = cells[start + s];
+      column += cell;
+      rows[s] += cell;
+      squares += cell * cell;
     }
+    total += column;
+    columnSquares += column * column;
   }
-  const mean = cells.reduce((sum, cell) => sum + cell, 0) / size;
-  const squares = (values: Int8Array | Float64Array, weight: number): number => {
-    let sum = 0;
-    for (const value of values) sum += (value - mean) ** 2;
-    return weight * sum;
-  };
-  const ofRows = squares(rows, examples);
-  const ofColumns = squares(columns, seeds);
-  const rest = Math.max(0, squares(cells, 1) - ofRows - ofColumns); // not below 0 by rounding
+  // Sums of squares about the mean; sums of cells are whole, so that little is lost.
+  const ofMean = total * total / size;
+  const ofRows = rows.reduce((sum, row) => sum + row * row, 0) / examples - ofMean;
+  const ofColumns = columnSquares / seeds - ofMean;
+  const rest = Math.max(0, squares - ofMean - ofRows - ofColumns);
   const [rowFreedom, columnFreedom] = [seeds - 1, examples - 1];
   const restFreedom = rowFreedom * columnFreedom;
   const noise = rest / restFreedom;
@@ -141,31 +144,36 @@ function meanOfTable(
   const column = Math.max(ofColumns / columnFreedom, noise);
   const sum = row + column - noise;
   const spread = row ** 2 / rowFreedom + column ** 2 / columnFreedom + noise ** 2 / restFreedom;
-  return { mean, variance: sum / size, freedom: sum ** 2 / spread };
+  return { mean: total / size, variance: sum / size, freedom: sum ** 2 / spread };
 }
 
-/** Means of tables of as many rows and columns, drawn with replacement. */
+/** For each table, means of tables of as many seeds and examples, drawn with replacement. */
 function resample(
-  { seeds, examples, cells, differing }: Table,
+  tables: readonly Table[],
+  seeds: number,
+  examples: number,
   replicates: number,
   random: Random,
-): Float64Array {
+): Float64Array[] {
   // A draw scaled to a range is biased by less than its size over 2³², far below the noise.
-  const [rowScale, columnScale] = [seeds / 2 ** 32, examples / 2 ** 32];
-  const times = new Int32Array(seeds);
-  const column = new Int32Array(examples);
-  const means = new Float64Array(replicates);
+  const [seedScale, exampleScale] = [seeds / 2 ** 32, examples / 2 ** 32];
+  const seedTimes = new Int32Array(seeds);
+  const exampleTimes = new Int32Array(examples);
+  const means = tables.map(() => new Float64Array(replicates));
   for (let r = 0; r < replicates; r++) {
-    times.fill(0);
-    for (let k = 0; k < seeds; k++) times[Math.floor(random.uint32() * rowScale)]++;
-    for (const i of differing) {
-      let sum = 0;
-      for (let s = 0; s < seeds; s++) sum += times[s] * cells[s * examples + i];
-      column[i] = sum;
+    seedTimes.fill(0);
+    exampleTimes.fill(0);
+    for (let k = 0; k < seeds; k++) seedTimes[Math.floor(random.uint32() * seedScale)]++;
+    for (let k = 0; k < examples; k++) exampleTimes[Math.floor(random.uint32() * exampleScale)]++;
+    for (const [k, { differing, cells }] of tables.entries()) {
+      let total = 0;
+      for (let d = 0; d < differing.length; d++) {
+        let sum = 0;
+        for (let s = 0; s < seeds; s++) sum += seedTimes[s] * cells[d * seeds + s];
+        total += exampleTimes[differing[d]] * sum;
+      }
+      means[k][r] = total / (seeds * examples);
     }
-    let sum = 0;
-    for (let k = 0; k < examples; k++) sum += column[Math.floor(random.uint32() * columnScale)];
-    means[r] = sum / (seeds * examples);
   }
   return means;
 }
