@@ -8,17 +8,29 @@ import { type Element, type Kernel, kernel } from "./kernel.ts";
 
 const HALF: Partial<Record<Element, Element>> = { "f32": "f16", "vec4<f32>": "vec4<f16>" };
 
+const known = new WeakMap<Kernel, Map<string, Kernel>>();
+
 /**
  * The same program with some of its f32 bindings stored as f16: what it reads from them is widened
  * as it is read, what it writes to them rounded as it is written, and everything between is as it
  * was. Vectors of four stay vectors. A value beyond 65504 becomes infinite where the adapter rounds to
- * the nearest, as WGSL leaves open; loss scaling rests on that.
+ * the nearest, as WGSL leaves open; loss scaling rests on that. One kernel for the same names, so
+ * that its pipeline is found again.
  *
  * @param names Bindings, each of f32 or vec4<f32>.
  * @throws TypeError where a binding is missing, of another type, or updated by an operator such as
  *   `+=`.
  */
 export function stored(base: Kernel, names: readonly string[]): Kernel {
+  const own = known.get(base) ?? new Map<string, Kernel>();
+  known.set(base, own);
+  const key = names.join(" ");
+  const found = own.get(key) ?? make(base, names);
+  own.set(key, found);
+  return found;
+}
+
+function make(base: Kernel, names: readonly string[]): Kernel {
   const elements = new Map(names.map((name) => {
     const own = base.reads[name] ?? base.writes[name];
     const half = HALF[own];

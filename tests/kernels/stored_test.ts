@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { kernel } from "../../kernels/kernel.ts";
+import { layerNormKernel } from "../../kernels/layer_norm.ts";
 import { matmulDirect } from "../../kernels/matmul_direct.ts";
 import { convertAccess, stored } from "../../kernels/stored.ts";
 
@@ -61,6 +62,11 @@ Deno.test("stored() declares the bindings named, and leaves the others", () => {
 Deno.test("stored() refuses what is no f32 binding", () => {
   assertThrows(() => stored(halve, ["n"]), TypeError, "must be a binding of f32, found u32");
   assertThrows(() => stored(halve, ["z"]), TypeError, "must be a binding of f32, found none");
+});
+
+Deno.test("stored() gives one kernel for the same bindings", () => {
+  const [one, other] = [stored(layerNormKernel, ["x", "y"]), stored(layerNormKernel, ["x"])];
+  assert(stored(layerNormKernel, ["x", "y"]) === one && one !== other);
 });
 
 Deno.test("stored() keeps a product's loads of four", () => {
