@@ -27,4 +27,5 @@ export {
   type ExportOptions,
   exportRun,
 } from "./lib/sweep/export.ts";
+export { type AdapterTask, openAdapter } from "./lib/sweep/open_adapter.ts";
 export { openExport } from "./lib/sweep/open_export.ts";

@@ -15,6 +15,7 @@ import { cellId } from "../../lib/sweep/cell.ts";
 import { prepareSweep } from "../../lib/sweep/cell_runner.ts";
 import { resolveExperiment, sweep } from "../../lib/sweep/experiment.ts";
 import { type ExportFormat, exportRun } from "../../lib/sweep/export.ts";
+import { openAdapter } from "../../lib/sweep/open_adapter.ts";
 import { openExport } from "../../lib/sweep/open_export.ts";
 import { runSweep } from "../../lib/sweep/runner.ts";
 import { openTuned, type Tuned, type TunedModel } from "../../lib/sweep/tuned.ts";
@@ -219,6 +220,27 @@ Deno.test("an export never takes the place of something else", async () => {
     const wrong = { ...await openBase("embedded"), digest: "0".repeat(64) };
     await assertRejects(() => openExport(folder, wrong), RangeError, "and this base is embedded");
     await assertRejects(() => openExport(folder), Error, "give its base, embedded, too");
+  });
+});
+
+Deno.test("a delta that does not say what for is opened with its task", async () => {
+  const embedded = await openBase("embedded");
+  await withRuns("lora:rank=1 soft_prompt:tokens=2", "text-to-text", async (runs, out) => {
+    for (const run of runs) {
+      const folder = `${out}/exports/${run.cell.method.name}`;
+      await exportRun(run, { to: "peft", out: folder });
+      await Deno.remove(`${folder}/run.tunegrid.json`); // as another library leaves it
+      const { labels, prefix, labelWords } = run.cell.task;
+      const tuned = await openAdapter(folder, embedded, {
+        ...{ labels, prefix, labelWords, maxLength: run.cell.settings.maxLength },
+      });
+      assertSameValues(tuned, run, run.cell.method.name);
+    }
+    await assertRejects(
+      () => openAdapter(out, embedded, { labels: ["a", "b"] }),
+      Error,
+      "no delta",
+    );
   });
 });
 
