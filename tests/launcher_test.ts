@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import config from "../deno.json" with { type: "json" };
-import { ONNX_RUNTIME_PACKAGE } from "../lib/infer/onnx_runtime.ts";
+import { ONNX_RUNTIME_FOLDER } from "../lib/infer/onnx_runtime.ts";
 
 interface Outcome {
   code: number;
@@ -239,7 +239,8 @@ Deno.test("export opens the run, and its folder with the one that it is written 
 
 Deno.test("FFI is granted to ONNX Runtime's folder, where it computes alone", async () => {
   const { ffi: [folder] } = config.permissions.predict;
-  assertEquals(`npm:${folder.split("/").pop()}`, ONNX_RUNTIME_PACKAGE);
+  assertEquals(folder, ONNX_RUNTIME_FOLDER);
+  assertEquals(config.permissions.test.ffi, [folder]);
   const granted = ["--node-modules-dir=auto", "-P=sweep", `--allow-ffi=${folder}`];
   for (const args of [["--eval-backend", "ort"], ["--eval-backend=ort"]]) {
     assertEquals(await dryRun(["sweep", ...args]), [

@@ -13,6 +13,11 @@ export type OnnxRuntime = typeof import("npm:onnxruntime-node@1.30.0");
  */
 export const ONNX_RUNTIME_PACKAGE: string = "npm:onnxruntime-node@1.30.0";
 
+/** Where it lies under `--node-modules-dir`: what FFI has to be granted to. */
+export const ONNX_RUNTIME_FOLDER: string = `node_modules/.deno/${
+  ONNX_RUNTIME_PACKAGE.replace("npm:", "")
+}`;
+
 let loading: Promise<OnnxRuntime> | null = null;
 
 /**
@@ -26,7 +31,8 @@ export async function loadOnnxRuntime(): Promise<OnnxRuntime> {
     return await loading;
   } catch (error) {
     const reason = error instanceof Deno.errors.NotCapable
-      ? "this process was not granted FFI to its library; use ./tunegrid predict or deno task predict, whose permission set has it, or grant --allow-ffi"
+      ? "this process was not granted FFI to its library; start it with ./tunegrid, which grants it where it is asked for, or add " +
+        `--node-modules-dir=auto --allow-ffi=${ONNX_RUNTIME_FOLDER}`
       : `${
         error instanceof Error ? error.message.split("\n")[0] : error
       }; it is fetched from npm on first use`;

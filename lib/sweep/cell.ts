@@ -46,6 +46,8 @@ export interface Cell {
   method: MethodSpec;
   /** A saved delta that it starts from: its folder's name and its digest; absent where none. */
   start?: { name: string; digest: string };
+  /** What computes the final measurements; absent where it is what trains, WebGPU. */
+  evalBackend?: "ort";
   /** How it is trained. */
   settings: TrainSettings;
   /** Draws the training sample, its order, initial values and dropout. */

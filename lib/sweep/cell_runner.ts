@@ -13,6 +13,7 @@ import { checkPrecision } from "../gpu/adapter.ts";
 import { openGpu } from "../gpu/device.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Precision } from "../graph/precision.ts";
+import { loadOnnxRuntime } from "../infer/onnx_runtime.ts";
 import type { Model } from "../models/model.ts";
 import { methods } from "../peft/index.ts";
 import { attachMethod } from "../peft/method.ts";
@@ -27,6 +28,7 @@ import { type Encoded, type LabelWords, makeTask } from "../train/task.ts";
 import { type EpochOutcome, type Scores, train, type TrainOutcome } from "../train/trainer.ts";
 import { type Base, EMBEDDED, openBase } from "./base.ts";
 import type { Cell } from "./cell.ts";
+import { evaluateByOnnx } from "./evaluate_onnx.ts";
 import type { ResolvedExperiment } from "./experiment.ts";
 import { checkCells, checkTask } from "./check_cells.ts";
 import { type CellContext, expandGrid } from "./grid.ts";
@@ -41,7 +43,7 @@ import type {
   RunHooks,
 } from "./run_cell.ts";
 import { openStart, type StartDelta, startedWeights } from "./start_delta.ts";
-import { writePlaces } from "./tuned.ts";
+import { tunedModel, writePlaces } from "./tuned.ts";
 import { dataNotes, describeData, openData } from "./sweep_data.ts";
 
 /** What T5 was taught to expect before a sentence of SST-2 (Raffel et al., 2020, appendix D). */
@@ -109,6 +111,10 @@ export async function prepareCells(
   };
   const start = experiment.start === null ? null : await openStart(experiment.start);
   if (start !== null) context.start = { name: start.name, digest: start.digest };
+  if (experiment.evalBackend === "ort") {
+    await loadOnnxRuntime(); // where it is not to be had, nothing is trained
+    context.evalBackend = "ort";
+  }
   const cells = expandGrid(experiment, context);
   if (start !== null) await checkStart(start, cells, base, labels.length);
   const labelWords = textToText
@@ -252,6 +258,11 @@ async function trainCell(
   const further: Readonly<Record<string, readonly Example[]>> = Object.fromEntries(
     cell.data.evaluate.map((name) => [name, name === "train" ? sample : data.test!]),
   );
+  const splits = Object.fromEntries(
+    Object.entries(further).map(([name, own]) => [name, encoder.encode(own, maxLength)]),
+  );
+  const encoded = { validation: encoder.encode(data.validation, maxLength), ...splits };
+  const byOnnx = cell.evalBackend === "ort";
   const untuned = await base.weights(classes, head);
   const weights = start === null
     ? untuned
@@ -274,10 +285,8 @@ async function trainCell(
     precision: cell.precision,
     weights,
     train: encoder.encode(sample, maxLength),
-    validation: encoder.encode(data.validation, maxLength),
-    splits: Object.fromEntries(
-      Object.entries(further).map(([name, own]) => [name, encoder.encode(own, maxLength)]),
-    ),
+    validation: encoded.validation,
+    splits: byOnnx ? {} : splits,
     execution,
     signal: hooks.signal,
     onSync: (progress) => hooks.onStep({ ...progress, epochs: settings.epochs }),
@@ -290,8 +299,22 @@ async function trainCell(
       return decision;
     },
   });
-  const { memory, steps, trainSeconds } = outcome;
-  const { metrics, scores } = kept!;
+  const { memory, steps, trainSeconds, trained } = outcome;
+  const evaluation = byOnnx
+    ? await evaluateByOnnx(
+      await tunedModel(
+        cell,
+        base,
+        () => Promise.resolve(new Map([...trained].map(([name, { data }]) => [name, data]))),
+      ),
+      encoded,
+      settings.batchSize,
+    )
+    : { by: undefined, scores: { validation: kept!.scores, ...outcome.splits } };
+  const { validation: scores, ...scoresOf } = evaluation.scores as Record<string, Scores>;
+  const metrics = byOnnx
+    ? { ...kept!.metrics, ...scoreMetrics(scores, labels, classes) }
+    : kept!.metrics;
   const result: CellResult = {
     epochs,
     best: epochs.reduce((best, one) => one.accuracy > best.accuracy ? one : best),
@@ -309,18 +332,19 @@ async function trainCell(
     predictions: predictions(data.validation, scores),
     splits: Object.fromEntries(
       Object.entries(further).map(([name, own]) => {
-        const scores = outcome.splits[name];
+        const scores = scoresOf[name];
         const metrics = splitMetrics(own.map(({ label }) => label), scores, classes);
         return [name, { metrics, predictions: predictions(own, scores) }];
       }),
     ),
+    ...evaluation.by === undefined ? {} : { evaluatedBy: evaluation.by },
     times: {
       msPerStep: steps === 0 ? null : trainSeconds * 1000 / steps,
       examplesPerSecond: steps === 0 ? null : sample.length * outcome.epochs / trainSeconds,
       seconds: (performance.now() - started) / 1000,
     },
   };
-  return { result, trained: outcome.trained };
+  return { result, trained };
 }
 
 /** Where what tells the classes apart comes from. */
@@ -343,13 +367,21 @@ function epochMetrics(
   labels: readonly number[],
   classes: number,
 ): EpochMetrics {
-  const { examples: _, loss, ...metrics } = splitMetrics(labels, scores, classes);
   const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
   return {
     epoch,
     trainLoss: losses.length === 0 ? null : mean(losses),
-    evalLoss: loss,
-    ...metrics,
+    ...scoreMetrics(scores, labels, classes),
     ...(lossScale && { lossScale: lossScale.scale, skippedSteps: lossScale.skippedSteps }),
   };
+}
+
+/** What an epoch's entry says of the validation scores. */
+function scoreMetrics(
+  scores: Scores,
+  labels: readonly number[],
+  classes: number,
+): Omit<EpochMetrics, "epoch" | "trainLoss"> {
+  const { examples: _, loss, ...metrics } = splitMetrics(labels, scores, classes);
+  return { evalLoss: loss, ...metrics };
 }

@@ -1,4 +1,5 @@
 import type { Precision } from "../graph/precision.ts";
+import { type Backend, backends } from "../infer/backend.ts";
 import { defaultExecution, type Execution } from "../train/execution.ts";
 import { checkTrainSetting, type TrainSettings } from "../train/settings.ts";
 import {
@@ -31,6 +32,8 @@ export interface Experiment extends Execution {
   splitSeed: number;
   /** Splits to measure; null takes validation and, where it has labels, test. */
   evaluate: readonly string[] | null;
+  /** What measures the splits with the weights that are kept, when training is over. */
+  evalBackend: Backend;
   /** Whether training examples that also stand in another split are removed. */
   dedupe: boolean;
   /** Name of the column with the text; null lets the data's form decide. */
@@ -93,6 +96,10 @@ const rules: Record<keyof Experiment, { check: (value: unknown) => boolean; rule
       value === null || (Array.isArray(value) && value.length > 0 && distinct(value) &&
         value.every((name) => ["train", "validation", "test"].includes(name))),
     rule: "different ones of train, validation and test",
+  },
+  evalBackend: {
+    check: (value) => backends.some((one) => one === value),
+    rule: backends.join(" or "),
   },
   dedupe: { check: (value) => typeof value === "boolean", rule: "true or false" },
   textColumn: { check: textOrNull, rule: "a column's name" },
@@ -157,6 +164,7 @@ export function sweep(
     split: null,
     splitSeed: 0,
     evaluate: null,
+    evalBackend: "webgpu",
     dedupe: false,
     textColumn: null,
     labelColumn: null,

@@ -33,6 +33,8 @@ export function usage(about: string): string {
   --split 0.2           share of a single training file that becomes validation, stratified
   --split-seed N        decides which examples these are (0)
   --eval test,train     splits measured at the end besides validation (test, where it has labels)
+  --eval-backend webgpu|ort   what measures the splits when training is over (webgpu); ort is ONNX
+                        Runtime, to which ./tunegrid grants FFI where it is asked for
   --dedupe              remove training examples that also stand in another split
   --text-column NAME    --label-column NAME
   --label-words ...     "0=negative,1=positive", or words in class order
@@ -46,6 +48,7 @@ export function usage(about: string): string {
   --recompute auto|always|never   keep the borders of blocks alone for the backward pass and compute
                         the rest again; auto where a plan would not fit otherwise
   --dry-run             print cells, parameters, planned bytes and operations, and run nothing
+  --log-format json     one line of JSON for each event instead of bars and table
   --experiment FILE     a JSON file with the same values; options given besides it go first
 
 Settings for every method; several values, separated by commas, make a grid:
@@ -70,6 +73,7 @@ const textFlags = {
   "label-column": "labelColumn",
   task: "task",
   prefix: "prefix",
+  "eval-backend": "evalBackend",
   precision: "precision",
   recompute: "recompute",
   start: "start",

@@ -9,7 +9,10 @@ import type { ResolvedExperiment } from "./experiment.ts";
 import type { MethodRequest } from "./method_spec.ts";
 
 /** The part of a cell that all cells of one experiment share, known once base and data are read. */
-export type CellContext = Pick<Cell, "base" | "tokenizer" | "data" | "task" | "start">;
+export type CellContext = Pick<
+  Cell,
+  "base" | "tokenizer" | "data" | "task" | "start" | "evalBackend"
+>;
 
 /**
  * The cells of an experiment, in the order of its methods, then of its axes (the last varying

@@ -68,6 +68,8 @@ export interface CellResult {
   head: HeadOrigin;
   /** Splits besides validation, measured once with the weights that are kept, by name. */
   splits: Readonly<Record<string, SplitOutcome>>;
+  /** What computed `kept`, `predictions` and `splits`, where it is not what trained. */
+  evaluatedBy?: string;
   /** Numbers of parameters, those of base and method together. */
   parameters: { total: number; trainable: number };
   /** What a reader of these numbers should know of the method on this base. */

@@ -22,7 +22,15 @@ export interface RunDescription {
 export interface RunResult extends
   Pick<
     CellResult,
-    "best" | "last" | "kept" | "stoppedEarly" | "head" | "parameters" | "note" | "planned"
+    | "best"
+    | "last"
+    | "kept"
+    | "stoppedEarly"
+    | "head"
+    | "parameters"
+    | "note"
+    | "planned"
+    | "evaluatedBy"
   > {
   /** The cell's id. */
   id: string;
@@ -118,6 +126,7 @@ export async function publishRun(
     parameters,
     note: result.note ?? null,
     planned,
+    ...result.evaluatedBy === undefined ? {} : { evaluatedBy: result.evaluatedBy },
   };
   await createFileExclusive(`${folder}/result.json`, json(published));
   await clearError(folder);

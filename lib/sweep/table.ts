@@ -165,7 +165,7 @@ function distinctNames(runs: readonly Run[]): string[] {
 }
 
 function facts(
-  { base, data, task, method, settings, precision, start }: Cell,
+  { base, data, task, method, settings, precision, start, evalBackend }: Cell,
 ): Record<string, string> {
   const shown = Object.entries(settingFlags).map(([flag, key]) => [
     flag,
@@ -181,6 +181,7 @@ function facts(
     task: task.head ? "classification" : "text-to-text",
     precision,
     start: start?.name ?? "none",
+    "eval-backend": evalBackend ?? "webgpu",
   };
 }
 
@@ -196,6 +197,7 @@ function tableNotes(runs: readonly Run[], rows: readonly TableRow[]): string[] {
     `so biased upwards; ${rest}`,
     ...keepNote(best, done),
     ...splitNotes(done),
+    ...evaluationNotes(done),
     ...headNotes(done),
     ...scaleNotes(done),
     ...methodNotes(done),
@@ -257,6 +259,19 @@ function splitNotes(done: readonly Run[]): string[] {
       `with the weights that are kept.`,
     ];
   });
+}
+
+/** Which figures were computed by something else than what trained. */
+function evaluationNotes(done: readonly Run[]): string[] {
+  const others = Map.groupBy(
+    done.filter(({ result }) => result!.evaluatedBy !== undefined),
+    ({ result }) => result!.evaluatedBy!,
+  );
+  return [...others].map(([by, runs]) =>
+    `${runs.length === done.length ? "All" : `${runs.length} of ${done.length}`} runs were ` +
+    `evaluated by ${by} when training was over: predictions, precision, recall, F1, loss, and ` +
+    `the columns of other splits; the two accuracies are measured while training, by WebGPU.`
+  );
 }
 
 /** How the loss scale of half precision fared. */

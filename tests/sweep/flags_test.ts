@@ -31,6 +31,7 @@ Deno.test("experimentFromArgs() reads every flag", async () => {
       "f16",
     ],
     ...["--split", "0.2", "--split-seed", "3", "--eval", "test,train", "--start", "saved/lora"],
+    ...["--eval-backend", "ort"],
     ...["--micro-batch", "8", "--optimizer", "adafactor", "--scale-parameter", "true"],
     ...["--class-weights", "0:1,1:3", "--patience", "2", "--metric", "f1", "--keep", "best"],
   );
@@ -68,6 +69,7 @@ Deno.test("experimentFromArgs() reads every flag", async () => {
     split: 0.2,
     splitSeed: 3,
     evaluate: ["test", "train"],
+    evalBackend: "ort",
     dedupe: true,
     textColumn: "t",
     labelColumn: "l",
