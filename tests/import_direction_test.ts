@@ -17,6 +17,7 @@ const arrows: Record<string, readonly string[]> = {
   "lib/train": ["lib/models", "lib/peft", "lib/data", "lib/formats"],
   "lib/infer": ["lib/train", "lib/onnx"],
   "lib/sweep": ["lib/train", "lib/stats", "lib/infer", "lib/hub", "lib/onnx"],
+  "lib/report": ["lib/sweep"],
   "lib/parity": ["lib/train"],
   "lib/std": [],
   "models.ts": ["lib/sweep"],
@@ -25,7 +26,7 @@ const arrows: Record<string, readonly string[]> = {
   "sweep.ts": ["lib/sweep"],
   "infer.ts": ["lib/sweep"],
   "mod.ts": ["train.ts", "sweep.ts", "infer.ts"],
-  "experiments": ["lib/sweep", "lib/parity"],
+  "experiments": ["lib/sweep", "lib/report", "lib/parity"],
   "bench": ["experiments"],
   "tests": ["bench", "mod.ts"],
 };

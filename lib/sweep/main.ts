@@ -3,12 +3,14 @@ import { cellId } from "./cell.ts";
 import { environment } from "./environment.ts";
 import type { Experiment, ResolvedExperiment } from "./experiment.ts";
 import { experimentFromArgs, usage } from "./flags.ts";
-import { methodInfo, type MethodRegistry } from "./method_spec.ts";
+import { jsonLine, jsonReporter } from "./json_reporter.ts";
+import { methodInfo, type MethodRegistry, type MethodSpec } from "./method_spec.ts";
 import { findPublished, type PublishedTable } from "./published.ts";
 import { standardReporter } from "./progress.ts";
 import type { PreparedSweep } from "./run_cell.ts";
 import { isDone, openOut } from "./run_folder.ts";
 import { runFolder, runSweep } from "./runner.ts";
+import { writeSweepRecord } from "./sweep_record.ts";
 import { writeTable } from "./table.ts";
 
 /** What a sweep is built from. */
@@ -31,6 +33,9 @@ export class Interrupted extends Error {
 
 /** Asks for the plan alone. */
 const DRY_RUN = "--dry-run";
+
+/** Asks for lines of JSON in place of bars and table. */
+const LOG_FORMAT = "--log-format";
 
 /** Time that a running cell is given to stop by itself, milliseconds. */
 const GRACE = 5000;
@@ -87,13 +92,14 @@ export async function sweepMain(
   };
   signal.addEventListener("abort", onAbort);
   const work = async (): Promise<number> => {
-    const words = args.filter((arg) => arg !== DRY_RUN);
+    const { words: rest, json } = takeLogFormat(args);
+    const words = rest.filter((arg) => arg !== DRY_RUN);
     const resolved = await experimentFromArgs(words, experiment, parts.methods);
     if (resolved === null) {
       console.log(usage(parts.about));
       return 0;
     }
-    if (words.length < args.length) {
+    if (words.length < rest.length) {
       console.log(await parts.dryRun(resolved));
       return 0;
     }
@@ -103,7 +109,7 @@ export async function sweepMain(
     signal.throwIfAborted();
     prepared = await parts.prepare(resolved);
     signal.throwIfAborted();
-    return await runPrepared(prepared, out, parts, signal);
+    return await runPrepared(prepared, out, parts, signal, json);
   };
   try {
     return await Promise.race([work().finally(() => settled = true), stopped.promise]);
@@ -128,29 +134,58 @@ export async function sweepMain(
   }
 }
 
+/** The command line without its log format, and whether that is JSON. */
+function takeLogFormat(args: readonly string[]): { words: string[]; json: boolean } {
+  const words: string[] = [];
+  let format = "text";
+  for (let i = 0; i < args.length; i++) {
+    if (args[i] === LOG_FORMAT) format = args[++i] ?? "";
+    else if (args[i].startsWith(`${LOG_FORMAT}=`)) format = args[i].slice(LOG_FORMAT.length + 1);
+    else words.push(args[i]);
+  }
+  if (format !== "text" && format !== "json") {
+    throw new RangeError(`Cannot use ${LOG_FORMAT} "${format}": must be text or json`);
+  }
+  return { words, json: format === "json" };
+}
+
 async function runPrepared(
   { cells, runCell, adapter, notes }: PreparedSweep,
   out: string,
   { methods, published }: SweepParts,
   signal: AbortSignal,
+  json: boolean,
 ): Promise<number> {
-  for (const note of notes ?? []) console.log(note);
+  const tell = (event: string, facts: Readonly<Record<string, unknown>>, text: string): void =>
+    console.log(json ? jsonLine(event, facts) : text);
+  const label = ({ name, options }: MethodSpec) => methodInfo(name, methods).label(options);
+  const find = findPublished(published, methods);
+  const publishedNotes = published
+    ? [`Published: ${published.source}; ${published.measured}.`]
+    : [];
+  for (const note of notes ?? []) tell("note", { note }, note);
+  const planned = cells.map((cell) => ({
+    id: cellId(cell),
+    approach: label(cell.method),
+    method: cell.method.name,
+    seed: cell.seed,
+    epochs: cell.settings.epochs,
+    published: find(cell.method),
+  }));
+  await writeSweepRecord(out, { cells: planned, notes: publishedNotes });
   const summary = await runSweep(cells, runCell, {
     out,
-    label: ({ name, options }) => methodInfo(name, methods).label(options),
+    label,
     environment: environment(adapter ?? null),
-    reporter: standardReporter(),
+    reporter: json ? jsonReporter((line) => console.log(line)) : standardReporter(),
     signal,
   });
-  if (summary.skipped > 0) {
+  if (summary.skipped > 0 && !json) {
     console.log(`${summary.skipped} of ${cells.length} cells were done before, in ${out}`);
   }
-  const table = await writeTable(out, cells.map(cellId), {
-    find: findPublished(published, methods),
-    notes: published ? [`Published: ${published.source}; ${published.measured}.`] : [],
-  });
-  console.log(`\n${table}`);
-  console.log(`\nTables: ${out}/table.csv, ${out}/table.md`);
+  const table = await writeTable(out, cells.map(cellId), { find, notes: publishedNotes });
+  const tables = [`${out}/table.csv`, `${out}/table.md`];
+  tell("end", { ...summary, tables }, `\n${table}\n\nTables: ${tables.join(", ")}`);
   if (summary.failed > 0) {
     console.error(
       `error: ${summary.failed} of ${cells.length} cells failed; ` +

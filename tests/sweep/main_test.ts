@@ -57,6 +57,24 @@ Deno.test("main() prints the table and writes it, and does nothing twice", () =>
     assertEquals(await files(folder), before);
   }));
 
+Deno.test("--log-format json prints one line of JSON for each event, and no table", () =>
+  withFolder(async (folder) => {
+    const { code, out, err } = await end(start(folder, 0, "--log-format", "json"));
+    assertEquals([code, err], [0, ""]);
+    const events = out.trimEnd().split("\n").map((line) => JSON.parse(line));
+    const of = (kind: string) => events.filter(({ event }) => event === kind);
+    assertEquals([of("cell").length, of("done").length, of("end").length], [4, 4, 1]);
+    const { done, skipped, failed } = events.at(-1);
+    assertEquals([done, skipped, failed], [4, 0, 0]);
+    const [epoch] = of("epoch").filter(({ approach }) => approach === "full");
+    assertEquals([epoch.cell, epoch.seed, epoch.epoch], [2, 0, 1]);
+    const latest = of("epoch").filter(({ cell }) => cell === 2).at(-1)!;
+    assertEquals(of("done")[1].last.accuracy, latest.accuracy);
+    const wrong = await end(start(folder, 0, "--log-format=xml"));
+    assertEquals([wrong.code, wrong.out], [1, ""]);
+    assertEquals(wrong.err, 'error: Cannot use --log-format "xml": must be text or json\n');
+  }));
+
 Deno.test("main() says what is wrong and leaves with 1", () =>
   withFolder(async (folder) => {
     const cases: [string[], string][] = [
@@ -95,7 +113,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       const rest = await end(start(folder, 0));
       assertEquals(rest.code, 0);
       assertMatch(rest.out, /[1-3] of 4 cells were done before/);
-      assertEquals(Object.keys(await files(folder)).length, 4 * 5 + 2);
+      assertEquals(Object.keys(await files(folder)).length, 4 * 5 + 3);
     }));
 }
 

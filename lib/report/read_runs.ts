@@ -1,0 +1,111 @@
+/**
+ * The runs of a folder, with everything that a report shows of them.
+ *
+ * @module
+ */
+
+import { parse } from "@std/csv/parse";
+import { ioReason } from "../formats/io_error.ts";
+import type { EpochMetrics } from "../sweep/run_cell.ts";
+import { readRun } from "../sweep/run_folder.ts";
+import { readSweepRecord, type SweepRecord } from "../sweep/sweep_record.ts";
+import type { PublishedRun } from "../sweep/table.ts";
+
+/** One run with its details. */
+export interface ReportRun extends PublishedRun {
+  /** One entry for each epoch that has ended. */
+  readonly epochs: readonly EpochMetrics[];
+  /** Ids of the validation examples that it got wrong; null where the run is not done. */
+  readonly errors: readonly string[] | null;
+  /** Its `run.json`, whole. */
+  readonly description: Readonly<Record<string, unknown>>;
+}
+
+/** What a report is made from. */
+export interface ReportRuns {
+  /** In the order of the latest sweep, others after them by id. */
+  readonly runs: readonly ReportRun[];
+  /** What the latest sweep in the folder was to run; null where it left no record. */
+  readonly record: SweepRecord | null;
+  /** By the data's digest: the label of every validation example by its id. */
+  readonly labels: ReadonlyMap<string, ReadonlyMap<string, string>>;
+}
+
+/** What a run's folder is called. */
+const RUN = /^[0-9a-f]{16}$/;
+
+/** Folders read at once. */
+const READERS = 16;
+
+/**
+ * Reads all runs of a folder.
+ *
+ * @throws {Error} When the folder or a file in it cannot be read, or there is no run
+ */
+export async function readRuns(folder: string): Promise<ReportRuns> {
+  const record = await readSweepRecord(folder);
+  const order = new Map(record?.cells.map((cell, i) => [cell.id, { i, cell }]));
+  const place = (id: string): number => order.get(id)?.i ?? order.size;
+  const ids = (await runIds(folder)).sort((a, b) => place(a) - place(b) || (a < b ? -1 : 1));
+  const labels = new Map<string, Map<string, string>>();
+  const runs: ReportRun[] = [];
+  for (let i = 0; i < ids.length; i += READERS) {
+    const some = await Promise.all(
+      ids.slice(i, i + READERS).map((id) => readReportRun(`${folder}/${id}`, labels)),
+    );
+    for (const run of some) {
+      if (run !== null) runs.push({ ...run, published: order.get(run.id)?.cell.published });
+    }
+  }
+  if (runs.length === 0) {
+    throw new Error(
+      `Cannot report on ${folder}: it holds no run; name the folder of a sweep (its --out)`,
+    );
+  }
+  return { runs, record, labels };
+}
+
+/** Names of the folders that are runs, or are to be one. */
+export async function runIds(folder: string): Promise<string[]> {
+  try {
+    const entries = await Array.fromAsync(Deno.readDir(folder));
+    return entries.filter(({ name }) => RUN.test(name)).map(({ name }) => name);
+  } catch (error) {
+    throw new Error(`Cannot read runs in ${folder}: ${ioReason(error)}`, { cause: error });
+  }
+}
+
+async function readReportRun(
+  folder: string,
+  labels: Map<string, Map<string, string>>,
+): Promise<ReportRun | null> {
+  const run = await readRun(folder);
+  if (run === null) return null;
+  const description = JSON.parse(await Deno.readTextFile(`${folder}/run.json`));
+  const epochs = await readEpochs(folder);
+  if (run.result === null) return { ...run, description, epochs, errors: null };
+  const rows = parse(await Deno.readTextFile(`${folder}/predictions.csv`)).slice(1);
+  const { digest } = run.cell.data;
+  if (!labels.has(digest)) labels.set(digest, new Map(rows.map(([id, label]) => [id, label])));
+  const errors = rows.filter(([, label, prediction]) => label !== prediction).map(([id]) => id);
+  return { ...run, description, epochs, errors };
+}
+
+async function readEpochs(folder: string): Promise<EpochMetrics[]> {
+  const lines = (await textOrNone(`${folder}/metrics.jsonl`)).split("\n");
+  return lines.filter((line) => line !== "").map((line) => JSON.parse(line));
+}
+
+/** Metrics of a run's latest epoch; null before the first. */
+export async function lastEpoch(folder: string): Promise<EpochMetrics | null> {
+  return (await readEpochs(folder)).at(-1) ?? null;
+}
+
+async function textOrNone(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw new Error(`Cannot read ${path}: ${ioReason(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,47 @@
+import { writeFileAtomic } from "../formats/atomic.ts";
+import { ioReason } from "../formats/io_error.ts";
+import type { PublishedRow } from "./published.ts";
+
+/** A cell that a sweep is to run. */
+export interface PlannedCell {
+  /** The cell's id, and its folder's name. */
+  readonly id: string;
+  /** How tables name the method. */
+  readonly approach: string;
+  /** The method's name in the registry. */
+  readonly method: string;
+  /** The cell's seed. */
+  readonly seed: number;
+  /** Epochs that it trains at most. */
+  readonly epochs: number;
+  /** What is published of its method; null where nothing is. */
+  readonly published: PublishedRow | null;
+}
+
+/** What the latest sweep in a folder is to run (`sweep.json`), written before its first cell. */
+export interface SweepRecord {
+  /** In the order of the table. */
+  readonly cells: readonly PlannedCell[];
+  /** What stands below the table besides its own notes. */
+  readonly notes: readonly string[];
+}
+
+/** Writes `sweep.json`. */
+export async function writeSweepRecord(out: string, record: SweepRecord): Promise<void> {
+  await writeFileAtomic(`${out}/sweep.json`, JSON.stringify(record, null, 2) + "\n");
+}
+
+/**
+ * Reads `sweep.json`; null where there is none.
+ *
+ * @throws {Error} When it is there but cannot be read
+ */
+export async function readSweepRecord(out: string): Promise<SweepRecord | null> {
+  const path = `${out}/sweep.json`;
+  try {
+    return JSON.parse(await Deno.readTextFile(path)) as SweepRecord;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw new Error(`Cannot read ${path}: ${ioReason(error)}`, { cause: error });
+  }
+}
