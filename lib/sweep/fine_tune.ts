@@ -35,6 +35,8 @@ export interface FineTuneOptions extends Partial<Execution>, ClassifierOptions {
   readonly seed?: number;
   /** Training examples, drawn stratified by the seed; all unless given. */
   readonly trainSize?: number;
+  /** Folder of a saved delta of the method, whose values replace the seeded ones; see `openAdapter`. */
+  readonly start?: string;
   /** How weights and activations are stored; f32 unless given. */
   readonly precision?: Precision;
   /** How classes are told; text-to-text where base and method can, else by a head. */
@@ -133,6 +135,7 @@ function experimentOf(options: FineTuneOptions): Experiment {
   });
   const given = {
     trainSize: options.trainSize,
+    start: options.start,
     precision: options.precision,
     task: options.task,
     labelWords: options.labelWords,

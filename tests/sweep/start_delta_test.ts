@@ -1,12 +1,15 @@
 /** Training that goes on from a saved delta: its values, its own cell, and what is refused. */
 
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { embeddedDataset } from "../../lib/data/embedded/dataset.ts";
 import { methods } from "../../lib/peft/index.ts";
 import type { Cell } from "../../lib/sweep/cell.ts";
 import { cellId } from "../../lib/sweep/cell.ts";
 import { prepareSweep } from "../../lib/sweep/cell_runner.ts";
 import { type Experiment, resolveExperiment, sweep } from "../../lib/sweep/experiment.ts";
 import { exportRun } from "../../lib/sweep/export.ts";
+import { openBase } from "../../lib/sweep/base.ts";
+import { fineTune } from "../../lib/sweep/fine_tune.ts";
 import { runSweep } from "../../lib/sweep/runner.ts";
 import { openTuned, type Tuned } from "../../lib/sweep/tuned.ts";
 import { options, withFolder } from "./fake_sweep.ts";
@@ -71,6 +74,22 @@ Deno.test("training goes on from a saved delta's values", async () => {
         const other = { ...rest, start: { ...about!, digest: "0".repeat(64) } };
         assertNotEquals(cellId(other), cellId(still.cell));
       }
+    }
+  });
+});
+
+Deno.test("fineTune() goes on from a saved delta too", async () => {
+  await withFolder(async (out) => {
+    const method = "lora:rank=1";
+    const { run } = await trained({ methods: method, out });
+    await exportRun(run, { to: "peft", out: `${out}/exports/lora` });
+    await using tuned = await fineTune({
+      ...{ base: await openBase("embedded"), data: embeddedDataset(), method, trainSize: 16 },
+      settings: { ...STANDSTILL, epochs: 1, batchSize: 16, maxLength: 24 },
+      start: `${out}/exports/lora`,
+    });
+    for (const { name } of run.attached.trainable) {
+      assertEquals(tuned.tuned.values.get(name), run.values.get(name), name);
     }
   });
 });
