@@ -129,6 +129,7 @@ fixtureTest("a Llama folder runs through the same sweep", async (folder) => {
     data: `${folder}/data/sst2`,
     methods: "zero_shot head lora:rank=1",
     trainSize: 32,
+    evaluate: ["validation"],
     settings: { epochs: 1, maxLength: 24 },
   });
   assertEquals(summary, { done: 3, skipped: 0, failed: 0 });
