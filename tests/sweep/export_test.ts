@@ -260,7 +260,15 @@ Deno.test("the card's program for Deno runs as it stands", async () => {
         .replace('"FOLDER"', JSON.stringify(folder));
       await Deno.writeTextFile(`${folder}/program.ts`, program);
       const { code: status, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-        args: ["run", "-A", "--no-check", "--config", `${Deno.cwd()}/deno.json`, "program.ts"],
+        args: [
+          "run",
+          "-A",
+          "--no-check",
+          "--no-lock",
+          "--config",
+          `${Deno.cwd()}/deno.json`,
+          "program.ts",
+        ],
         cwd: folder,
         env: { NO_COLOR: "1" },
       }).output();
