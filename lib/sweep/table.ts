@@ -201,6 +201,7 @@ function tableNotes(runs: readonly Run[], rows: readonly TableRow[]): string[] {
     ...headNotes(done),
     ...scaleNotes(done),
     ...methodNotes(done),
+    ...startNotes(done),
   ];
   const early = done.filter(({ result }) => result!.stoppedEarly);
   if (early.length > 0) {
@@ -226,6 +227,16 @@ function tableNotes(runs: readonly Run[], rows: readonly TableRow[]): string[] {
     );
   }
   return notes;
+}
+
+/** What runs started from, where that was not the seed's draw. */
+function startNotes(done: readonly Run[]): string[] {
+  const notes = done.flatMap(({ approach, cell: { start } }) =>
+    start === undefined
+      ? []
+      : [`${approach} went on from the saved delta ${start.name} (${start.digest.slice(0, 12)}).`]
+  );
+  return [...new Set(notes)];
 }
 
 /** What methods say of their numbers, once for each approach. */
