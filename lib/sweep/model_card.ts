@@ -6,7 +6,7 @@
 
 import { bytesText } from "../formats/bytes_text.ts";
 import type { SplitMetrics } from "../train/metrics.ts";
-import { wilson } from "../train/wilson.ts";
+import { wilson } from "../stats/wilson.ts";
 import { EMBEDDED } from "./base.ts";
 import { denoUse, pythonUse } from "./card_use.ts";
 import type { ExportFormat } from "./export.ts";
@@ -162,13 +162,14 @@ function results({ result, description: { cell } }: CardFacts): string {
   const heads = ["split", "examples", "accuracy", "95 % interval", "F1", "macro F1", "precision"];
   const rows = names.map((name) => {
     const split = result.splits[name];
-    const [low, high] = wilson(split.accuracy, split.examples);
+    const right = Math.round(split.accuracy * split.examples);
+    const { lower, upper } = wilson(right, split.examples);
     const shares = [split.f1, split.macro.f1, split.precision, split.recall].map(percent);
     return [
       name,
       `${split.examples}`,
       percent(split.accuracy),
-      `${percent(low)} to ${percent(high)}`,
+      `${percent(lower)} to ${percent(upper)}`,
       ...shares,
       split.loss.toFixed(4),
     ];
