@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import config from "../deno.json" with { type: "json" };
-import { ONNX_RUNTIME_FOLDER } from "../lib/infer/onnx_runtime.ts";
+import { ONNX_RUNTIME_FOLDER, ONNX_RUNTIME_PACKAGE } from "../lib/infer/onnx_runtime.ts";
 
 interface Outcome {
   code: number;
@@ -241,7 +241,10 @@ Deno.test("FFI is granted to ONNX Runtime's folder, where it computes alone", as
   const { ffi: [folder] } = config.permissions.predict;
   assertEquals(folder, ONNX_RUNTIME_FOLDER);
   assertEquals(config.permissions.test.ffi, [folder]);
-  const granted = ["--node-modules-dir=auto", "-P=sweep", `--allow-ffi=${folder}`];
+  const granted = [
+    ...["--node-modules-dir=auto", "--lock=deno.onnx.lock", "-P=sweep"],
+    `--allow-ffi=${folder}`,
+  ];
   for (const args of [["--eval-backend", "ort"], ["--eval-backend=ort"]]) {
     assertEquals(await dryRun(["sweep", ...args]), [
       ...["run", "-q", "--no-prompt", ...granted, "experiments/sweep.ts", ...args],
@@ -249,6 +252,23 @@ Deno.test("FFI is granted to ONNX Runtime's folder, where it computes alone", as
   }
   const webgpu = ["--eval-backend", "webgpu"];
   assertEquals(await dryRun(["sweep", ...webgpu]), ["task", "-q", "sweep", ...webgpu]);
+});
+
+Deno.test("deno.onnx.lock adds ONNX Runtime to deno.lock, which nobody else fetches", async () => {
+  interface Lock {
+    specifiers: Record<string, string>;
+    npm: Record<string, unknown>;
+  }
+  const read = async (name: string) => JSON.parse(await Deno.readTextFile(name)) as Lock;
+  const [lock, own] = [await read("deno.lock"), await read("deno.onnx.lock")];
+  assertEquals(
+    Object.keys(own.specifiers).filter((name) => !(name in lock.specifiers)),
+    [ONNX_RUNTIME_PACKAGE],
+    "run deno task predict --help where packages have changed, and leave ONNX Runtime out of deno.lock",
+  );
+  for (const part of ["specifiers", "npm"] as const) {
+    for (const [name, value] of Object.entries(lock[part])) assertEquals(own[part][name], value);
+  }
 });
 
 Deno.test("links are opened by their own name and by what they lead to", () =>

@@ -26,8 +26,8 @@ if (unknown !== undefined) {
 const env: Record<string, string> = { NO_COLOR: "1" };
 if (flags.includes("--all")) env.TUNEGRID_ALL = "1";
 
-/** Packages in the project's own folder: FFI can be granted to ONNX Runtime alone. */
-const packages = ["--node-modules-dir=auto"];
+/** ONNX Runtime in the project's own folder, so that FFI can be granted to it alone. */
+const packages = ["--node-modules-dir=auto", "--lock=deno.onnx.lock"];
 
 /** Runs Deno with its output shown and returned. */
 async function deno(args: string[]): Promise<{ ok: boolean; text: string }> {

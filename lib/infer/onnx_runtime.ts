@@ -4,12 +4,39 @@
  * @module
  */
 
-/** What the npm package `onnxruntime-node` exports. */
-export type OnnxRuntime = typeof import("npm:onnxruntime-node@1.30.0");
+/** A tensor of ONNX Runtime. */
+export interface RuntimeTensor {
+  readonly data: unknown;
+  readonly dims: readonly number[];
+}
+
+/** A loaded model of ONNX Runtime. */
+export interface RuntimeSession {
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+  /** Computes all outputs, by name. */
+  run(feeds: Readonly<Record<string, RuntimeTensor>>): Promise<Record<string, RuntimeTensor>>;
+  /** Frees the model. */
+  release(): Promise<void>;
+}
+
+/** What is used of the npm package `onnxruntime-node`; its own types would bring all of it along. */
+export interface OnnxRuntime {
+  readonly InferenceSession: {
+    /** Loads a file. */
+    create(path: string, options: Readonly<Record<string, unknown>>): Promise<RuntimeSession>;
+  };
+  readonly Tensor: new (
+    type: string,
+    data: Float32Array | BigInt64Array,
+    dims: readonly number[],
+  ) => RuntimeTensor;
+}
 
 /**
- * The package, with its version. Deno fetches what an `import` or deno.json names before anything
- * runs; a name known only at run time keeps these hundred megabytes away from whoever never asks.
+ * The package, with its version. Deno fetches what an `import`, deno.json or the lock file names
+ * before anything runs; a name known only at run time, and a lock file of its own (deno.onnx.lock),
+ * keep these 113 MB away from whoever never asks.
  */
 export const ONNX_RUNTIME_PACKAGE: string = "npm:onnxruntime-node@1.30.0";
 

@@ -2,6 +2,7 @@
 
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { parse } from "@std/csv/parse";
+import config from "../../deno.json" with { type: "json" };
 import { embeddedDataset } from "../../lib/data/embedded/dataset.ts";
 import { readTexts } from "../../lib/data/text_stream.ts";
 import type { Predictor } from "../../lib/infer/predict.ts";
@@ -262,7 +263,7 @@ Deno.test("predictions flow through in bounded parts, and a reader may leave", (
     const child = new Deno.Command("/bin/sh", {
       args: [
         "-c",
-        `"$0" run -q --no-prompt --node-modules-dir=auto -P=predict experiments/predict.ts ` +
+        `"$0" ${config.tasks.predict.command.replace(/^deno /, "")} ` +
         `--run ${out}/${id} --backend ort --format jsonl | { read -r line; printf '%s' "$line"; }`,
         Deno.execPath(),
       ],
