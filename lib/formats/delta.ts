@@ -6,6 +6,7 @@
 
 import { isFile } from "./huggingface.ts";
 import { readSafetensors, type Tensor, type TensorInfo } from "./safetensors.ts";
+import { shown } from "./strict_json.ts";
 
 /** A kind of file, model or method that this project cannot use; a caller may pass over it. */
 export class UnsupportedError extends TypeError {
@@ -158,7 +159,7 @@ export function checkSettings(
       ? "leave it out"
       : `only ${allowed.map((one) => JSON.stringify(one)).join(" or ")}`;
     throw new TypeError(
-      `Cannot use ${file}: ${key} ${JSON.stringify(value)} is not supported, ${instead}`,
+      `Cannot use ${file}: ${key} ${shown(value)} is not supported, ${instead}`,
     );
   }
 }
@@ -178,6 +179,6 @@ export function numberSetting(
 ): number {
   if (typeof value === "number" && Number.isFinite(value) && holds(value)) return value;
   throw new TypeError(
-    `Cannot use ${file}: ${key} must be ${rule}, found ${JSON.stringify(value) ?? "none"}`,
+    `Cannot use ${file}: ${key} must be ${rule}, found ${shown(value)}`,
   );
 }

@@ -1,7 +1,7 @@
 import { digestJson, sha256File } from "./digest.ts";
 import { ioReason, readBytes } from "./io_error.ts";
 import { readSafetensors, type SafetensorsFile, type TensorInfo } from "./safetensors.ts";
-import { isJsonObject, parseStrictJson } from "./strict_json.ts";
+import { isJsonObject, parseStrictJson, shown } from "./strict_json.ts";
 
 /** All tensors of a model, in one file or in several shards. */
 export interface WeightsFile {
@@ -132,8 +132,8 @@ async function openShards(dir: string, index: string): Promise<WeightsFile> {
     // A plain file name of this folder: nothing that leads elsewhere.
     if (typeof shard !== "string" || !/^[\w-][\w.-]*\.safetensors$/.test(shard)) {
       throw new TypeError(
-        `Cannot read ${index}: tensor ${JSON.stringify(name)} is placed in ` +
-          `${JSON.stringify(shard)}; a .safetensors file of the same folder is needed`,
+        `Cannot read ${index}: tensor ${shown(name)} is placed in ` +
+          `${shown(shard)}; a .safetensors file of the same folder is needed`,
       );
     }
   }
@@ -145,15 +145,15 @@ async function openShards(dir: string, index: string): Promise<WeightsFile> {
     for (const name of held) {
       if (map[name] !== shard) {
         throw new RangeError(
-          `Cannot read ${index}: ${shard} holds tensor ${JSON.stringify(name)}, ` +
-            `which the index places in ${JSON.stringify(map[name] ?? "no file")}`,
+          `Cannot read ${index}: ${shard} holds tensor ${shown(name)}, ` +
+            `which the index places in ${shown(map[name] ?? "no file")}`,
         );
       }
     }
     const missing = Object.keys(map).find((name) => map[name] === shard && !held.has(name));
     if (missing !== undefined) {
       throw new RangeError(
-        `Cannot read ${index}: tensor ${JSON.stringify(missing)} is placed in ${shard}, ` +
+        `Cannot read ${index}: tensor ${shown(missing)} is placed in ${shard}, ` +
           "which does not hold it",
       );
     }

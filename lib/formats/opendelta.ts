@@ -14,6 +14,7 @@ import {
   UnsupportedError,
 } from "./delta.ts";
 import { readJsonFile } from "./huggingface.ts";
+import { shown } from "./strict_json.ts";
 
 const CONFIG = "delta_config.json";
 
@@ -60,7 +61,7 @@ export function openDeltaNames(tensors: readonly string[]): Names {
     if (module === undefined) {
       throw new TypeError(
         `Cannot use tensor ${
-          JSON.stringify(tensor)
+          shown(tensor)
         }: it is not an adapter's behind an attention or feed-forward block`,
       );
     }
@@ -95,7 +96,7 @@ export function openDeltaMethod(
   });
   if (typeof act !== "string") {
     throw new TypeError(
-      `Cannot use ${file}: non_linearity must be a text, found ${JSON.stringify(act)}`,
+      `Cannot use ${file}: non_linearity must be a text, found ${shown(act)}`,
     );
   }
   if (!blocks.has("feed-forward")) {
@@ -119,9 +120,7 @@ export function openDeltaMethod(
 function checkKind({ delta_type: kind }: Readonly<Record<string, unknown>>, file: string): void {
   if (kind === "adapter") return;
   throw new UnsupportedError(
-    `Cannot use ${file}: delta_type ${
-      JSON.stringify(kind) ?? "none"
-    } is not supported, only "adapter"`,
+    `Cannot use ${file}: delta_type ${shown(kind)} is not supported, only "adapter"`,
   );
 }
 

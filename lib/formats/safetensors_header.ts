@@ -1,5 +1,5 @@
 import { type Dtype, DTYPE_BYTES, isDtype } from "./safetensors_dtype.ts";
-import { isJsonObject, parseStrictJson } from "./strict_json.ts";
+import { isJsonObject, parseStrictJson, shown } from "./strict_json.ts";
 
 /** Place and kind of one tensor in a file. */
 export interface TensorInfo {
@@ -111,7 +111,7 @@ function checkMetadata(entry: unknown, file: string): Record<string, string> {
 }
 
 function checkTensor(name: string, entry: unknown, dataStart: number, file: string): TensorInfo {
-  const tensor = `tensor ${JSON.stringify(name)}`;
+  const tensor = `tensor ${shown(name)}`;
   if (!isJsonObject(entry)) refuseType(file, `${tensor} must have dtype, shape and data_offsets`);
   const { dtype, shape, data_offsets: offsets } = entry;
   if (typeof dtype !== "string") refuseType(file, `${tensor} has no dtype`);
@@ -124,23 +124,23 @@ function checkTensor(name: string, entry: unknown, dataStart: number, file: stri
   }
   if (!isDtype(dtype)) {
     const known = Object.keys(DTYPE_BYTES).join(", ");
-    refuseType(file, `${tensor} has unknown dtype ${JSON.stringify(dtype)}; known are ${known}`);
+    refuseType(file, `${tensor} has unknown dtype ${shown(dtype)}; known are ${known}`);
   }
   if (!Array.isArray(shape) || !shape.every(isSize)) {
     refuseType(
       file,
-      `${tensor} has shape ${JSON.stringify(shape)}; sizes must be whole numbers of at least 0`,
+      `${tensor} has shape ${shown(shape)}; sizes must be whole numbers of at least 0`,
     );
   }
   const product = shape.reduce((a, b) => a * BigInt(b), 1n);
   const bytes = product * BigInt(DTYPE_BYTES[dtype]);
   if (bytes > BigInt(Number.MAX_SAFE_INTEGER)) {
-    refuse(file, `${tensor} has shape ${JSON.stringify(shape)}, ${product} elements; too many`);
+    refuse(file, `${tensor} has shape ${shown(shape)}, ${product} elements; too many`);
   }
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
     refuseType(
       file,
-      `${tensor} has data_offsets ${JSON.stringify(offsets)}; ` +
+      `${tensor} has data_offsets ${shown(offsets)}; ` +
         "two whole numbers of at least 0 are needed",
     );
   }
@@ -149,7 +149,7 @@ function checkTensor(name: string, entry: unknown, dataStart: number, file: stri
   if (BigInt(end - begin) !== bytes) {
     refuse(
       file,
-      `${tensor} spans ${end - begin} bytes, but shape ${JSON.stringify(shape)} of ${dtype} ` +
+      `${tensor} spans ${end - begin} bytes, but shape ${shown(shape)} of ${dtype} ` +
         `takes ${bytes}`,
     );
   }
@@ -162,7 +162,7 @@ function checkLayout(infos: TensorInfo[], dataStart: number, fileBytes: number, 
   let at = dataStart;
   let before = "the header";
   for (const { name, begin, end } of infos) {
-    const tensor = `tensor ${JSON.stringify(name)}`;
+    const tensor = `tensor ${shown(name)}`;
     if (begin < at) refuse(file, `${tensor} overlaps ${before} by ${at - begin} bytes`);
     if (begin > at) {
       refuse(file, `${begin - at} bytes between ${before} and ${tensor} are nobody's`);

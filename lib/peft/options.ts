@@ -83,7 +83,9 @@ export function checkOptions(
     }
     if (!rules[key].check(value)) {
       throw new RangeError(
-        `Cannot use ${method} with ${key} ${JSON.stringify(value)}: must be ${rules[key].rule}`,
+        `Cannot use ${method} with ${key} ${JSON.stringify(value).slice(0, 200)}: must be ${
+          rules[key].rule
+        }`,
       );
     }
   }
