@@ -5,7 +5,7 @@
  */
 
 import { bert, bertConfig } from "./bert.ts";
-import type { RawConfig } from "./config.ts";
+import { type RawConfig, shown } from "./config.ts";
 import { gpt2, gpt2Config } from "./gpt2.ts";
 import { llama, llamaConfig } from "./llama.ts";
 import type { Model } from "./model.ts";
@@ -36,12 +36,12 @@ export const families: Readonly<Record<string, Build>> = {
  * @throws TypeError if its `model_type` is unknown, or a field does not fit.
  */
 export function buildModel(config: RawConfig, task: ModelTask): Model {
-  const family = String(config.model_type);
-  if (!Object.hasOwn(families, family)) {
+  const family = config.model_type;
+  if (typeof family !== "string" || !Object.hasOwn(families, family)) {
     throw new TypeError(
-      `Cannot build model: model_type ${
-        JSON.stringify(config.model_type)
-      } is not supported; use ${Object.keys(families).join(", ")}`,
+      `Cannot build model: model_type ${shown(family)} is not supported; use ${
+        Object.keys(families).join(", ")
+      }`,
     );
   }
   return families[family](config, task);

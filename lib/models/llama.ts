@@ -19,7 +19,7 @@ import { slice } from "../ops/concat.ts";
 import { multiply } from "../ops/elementwise.ts";
 import { rope, rotaryFrequencies } from "../ops/rope.ts";
 import { selectToken } from "../ops/select_token.ts";
-import { count, divided, flag, positive, type RawConfig, refuse, text } from "./config.ts";
+import { count, divided, flag, positive, type RawConfig, refuse, shown, text } from "./config.ts";
 import type { Model } from "./model.ts";
 
 /** Rotary scaling of Llama 3.1 and later. */
@@ -83,14 +83,15 @@ export function llamaConfig(raw: RawConfig): LlamaConfig {
 
 function readScaling(raw: unknown): Llama3Scaling | undefined {
   if (raw === undefined || raw === null) return undefined;
+  if (typeof raw !== "object") {
+    throw new TypeError(`Cannot read config: rope_scaling must be an object, found ${shown(raw)}`);
+  }
   const scaling = raw as RawConfig;
   const kind = scaling.rope_type ?? scaling.type;
   if (kind === "default") return undefined;
   if (kind !== "llama3") {
     throw new TypeError(
-      `Cannot use config: rope_scaling ${
-        JSON.stringify(kind)
-      } is not supported, only "llama3" or none`,
+      `Cannot use config: rope_scaling ${shown(kind)} is not supported, only "llama3" or none`,
     );
   }
   return {

@@ -23,7 +23,7 @@ import { maskedMean } from "../ops/masked_mean.ts";
 import { relativeBias } from "../ops/relative_bias.ts";
 import { slice } from "../ops/concat.ts";
 import { reshape } from "../ops/reshape.ts";
-import { count, flag, positive, type RawConfig, text } from "./config.ts";
+import { count, flag, positive, type RawConfig, text, tokenId } from "./config.ts";
 import type { Model, ModelInputs, Trace } from "./model.ts";
 
 /** Hyper-parameters of a T5. */
@@ -69,9 +69,9 @@ export function t5Config(raw: RawConfig): T5Config {
     gated,
     tied: flag(raw, "tie_word_embeddings", true),
     initializerFactor: positive(raw, "initializer_factor", 1),
-    startId: Number(raw.decoder_start_token_id ?? 0),
-    padId: Number(raw.pad_token_id ?? 0),
-    eosId: Number(raw.eos_token_id ?? 1),
+    startId: tokenId(raw, "decoder_start_token_id", 0),
+    padId: tokenId(raw, "pad_token_id", 0),
+    eosId: tokenId(raw, "eos_token_id", 1),
   };
 }
 

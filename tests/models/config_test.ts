@@ -11,7 +11,7 @@ Deno.test("a config of an unknown kind is refused, with the known ones", () => {
     TypeError,
     'Cannot build model: model_type "mamba" is not supported; use bert, gpt2, llama, t5',
   );
-  assertThrows(build({}), TypeError, "model_type undefined is not supported");
+  assertThrows(build({}), TypeError, "model_type none is not supported");
   assertThrows(build({ model_type: "constructor" }), TypeError, "is not supported");
 });
 
@@ -20,7 +20,7 @@ Deno.test("a field that does not fit is named with its value", () => {
     [{ ...t5Config, d_model: 0 }, "d_model must be a whole number above 0, found 0"],
     [
       { ...t5Config, d_model: undefined },
-      "d_model must be a whole number above 0, found undefined",
+      "d_model must be a whole number above 0, found none",
     ],
     [{ ...t5Config, num_layers: "two" }, 'num_layers must be a whole number above 0, found "two"'],
     [{ ...t5Config, vocab_size: 1.5 }, "vocab_size must be"],
