@@ -14,6 +14,7 @@ import {
   UnsupportedError,
 } from "./delta.ts";
 import { readJsonFile } from "./huggingface.ts";
+import { shown } from "./strict_json.ts";
 
 const CONFIG = "adapter_config.json";
 
@@ -69,7 +70,7 @@ function peftKind(
   const found = KINDS.find((one) => one === kind);
   if (found !== undefined) return found;
   throw new UnsupportedError(
-    `Cannot use ${file}: peft_type ${JSON.stringify(kind)} is not supported, only ${
+    `Cannot use ${file}: peft_type ${shown(kind)} is not supported, only ${
       KINDS.slice(0, -1).join(", ")
     } and ${KINDS.at(-1)}`,
   );
@@ -121,7 +122,7 @@ function initOf(setting: unknown, file: string): string {
   if (typeof setting === "boolean") return "default";
   if (setting === "gaussian" || setting === "pissa") return setting;
   throw new TypeError(
-    `Cannot use ${file}: init_lora_weights ${JSON.stringify(setting)} is not supported, only ` +
+    `Cannot use ${file}: init_lora_weights ${shown(setting)} is not supported, only ` +
       'true, false, "gaussian" or "pissa": other starts change the base in ways of their own',
   );
 }
@@ -134,16 +135,22 @@ function flagSetting(
   const value = config[key] ?? false;
   if (typeof value === "boolean") return value;
   throw new TypeError(
-    `Cannot use ${file}: ${key} must be true or false, found ${JSON.stringify(value)}`,
+    `Cannot use ${file}: ${key} must be true or false, found ${shown(value)}`,
   );
 }
 
 /** Refuses modules that are trained whole, but for classification heads. */
 function checkHeads(config: Readonly<Record<string, unknown>>, file: string): void {
-  for (const name of (config.modules_to_save ?? []) as unknown[]) {
-    if (HEADS.includes(name as string)) continue;
+  const modules = config.modules_to_save ?? [];
+  if (!Array.isArray(modules)) {
     throw new TypeError(
-      `Cannot use ${file}: modules_to_save ${JSON.stringify(name)} is not supported, only ${
+      `Cannot use ${file}: modules_to_save must be a list of module names, found ${shown(modules)}`,
+    );
+  }
+  for (const name of modules) {
+    if (HEADS.includes(name)) continue;
+    throw new TypeError(
+      `Cannot use ${file}: modules_to_save ${shown(name)} is not supported, only ${
         HEADS.join(" and ")
       }`,
     );
@@ -159,9 +166,7 @@ function moduleNames(
   const isName = (name: unknown) => typeof name === "string" && /^[\w.]+$/.test(name);
   if (Array.isArray(names) && names.length > 0 && names.every(isName)) return names;
   throw new TypeError(
-    `Cannot use ${file}: ${key} must be a list of module names, found ${
-      JSON.stringify(names) ?? "none"
-    }`,
+    `Cannot use ${file}: ${key} must be a list of module names, found ${shown(names)}`,
   );
 }
 
@@ -213,9 +218,7 @@ function promptMethod(config: Readonly<Record<string, unknown>>, file: string): 
     (config.task_type === "SEQ_2_SEQ_LM" ? 2 : 1);
   if (submodules !== 1 && submodules !== 2) {
     throw new TypeError(
-      `Cannot use ${file}: num_transformer_submodules must be 1 or 2, found ${
-        JSON.stringify(submodules)
-      }`,
+      `Cannot use ${file}: num_transformer_submodules must be 1 or 2, found ${shown(submodules)}`,
     );
   }
   const options = { semantics: "peft", tokens: virtualTokens(config, file), submodules };
@@ -262,7 +265,7 @@ export function peftNames(method: DeltaMethod["method"], taskType?: unknown): Na
         if (name.startsWith(inner)) return name.slice(inner.length);
       }
       throw new TypeError(
-        `Cannot use tensor ${JSON.stringify(foreign)}: names begin with ${prefix}${inner} here`,
+        `Cannot use tensor ${shown(foreign)}: names begin with ${prefix}${inner} here`,
       );
     },
     foreign: (own) => own === bare ? bare : prefix + (isHead(own) ? "" : inner) + own,
