@@ -16,7 +16,7 @@ import {
   UnsupportedError,
 } from "./delta.ts";
 import { isFile, readJsonFile } from "./huggingface.ts";
-import { isJsonObject } from "./strict_json.ts";
+import { isJsonObject, shown } from "./strict_json.ts";
 
 const CONFIG = "adapter_config.json";
 
@@ -80,9 +80,7 @@ export function adapterHubMethod(
   const { non_linearity: activation, mh_adapter, output_adapter } = settings;
   if (typeof activation !== "string") {
     throw new TypeError(
-      `Cannot use ${file}: non_linearity must be a text, found ${
-        JSON.stringify(activation) ?? "none"
-      }`,
+      `Cannot use ${file}: non_linearity must be a text, found ${shown(activation)}`,
     );
   }
   if (mh_adapter === undefined || output_adapter === undefined) {
@@ -118,7 +116,7 @@ function crossAdapter(
   if (cross === true && attention === true) return true;
   throw new TypeError(
     `Cannot use ${file}: cross_adapter ${
-      JSON.stringify(cross)
+      shown(cross)
     } is not supported, but true beside mh_adapter true`,
   );
 }
@@ -129,12 +127,12 @@ function placementOf(
     Record<string, unknown>
   >,
 ): string {
-  const found = JSON.stringify({
+  const found = shown({
     is_parallel: parallel,
     mh_adapter: attention,
     original_ln_before: before,
   });
-  const kind = [parallel, attention, before].map(String).join(" ");
+  const kind = [parallel, attention, before].map((one) => shown(one)).join(" ");
   switch (kind) {
     case "false false true":
       return "pfeiffer";
@@ -174,8 +172,8 @@ export function adapterHubNames(adapter: string): NameMap {
         /^(.+)\.adapters\.(.+)\.(adapter_down\.0|adapter_up)\.(weight|bias)$/.exec(foreign) ?? [];
       if (name !== adapter) {
         throw new TypeError(
-          `Cannot use tensor ${JSON.stringify(foreign)}: it is not a bottleneck's of adapter ${
-            JSON.stringify(adapter)
+          `Cannot use tensor ${shown(foreign)}: it is not a bottleneck's of adapter ${
+            shown(adapter)
           }`,
         );
       }
@@ -203,7 +201,7 @@ export async function openAdapterHub(dir: string): Promise<ForeignDelta> {
   const described = adapterHubMethod(config, file);
   if (typeof config.name !== "string" || config.name === "") {
     throw new TypeError(
-      `Cannot use ${file}: name must be a text, found ${JSON.stringify(config.name) ?? "none"}`,
+      `Cannot use ${file}: name must be a text, found ${shown(config.name)}`,
     );
   }
   const names = adapterHubNames(config.name);
@@ -224,7 +222,7 @@ async function openHead(dir: string): Promise<DeltaTensors | null> {
   if (config !== null && config !== undefined) {
     throw new TypeError(
       `Cannot use ${file}: config must be null (the head of a model of transformers), found ${
-        JSON.stringify(config)
+        shown(config)
       }; convert the flexible head with adapters, or remove both head files`,
     );
   }
