@@ -15,7 +15,7 @@ import {
 } from "./delta.ts";
 import { readJsonFile } from "./huggingface.ts";
 import { writeSafetensors } from "./safetensors.ts";
-import { isJsonObject } from "./strict_json.ts";
+import { isJsonObject, shown } from "./strict_json.ts";
 
 /** File that tells this layout from others. */
 export const OWN_CONFIG = "tunegrid.json";
@@ -67,14 +67,16 @@ export async function openOwnDelta(dir: string): Promise<OwnDelta> {
   const { format, method, base } = await readJsonFile(file);
   if (format !== FORMAT) {
     throw new UnsupportedError(
-      `Cannot use ${file}: format must be ${JSON.stringify(FORMAT)}, found ${
-        JSON.stringify(format) ?? "none"
-      }`,
+      `Cannot use ${file}: format must be ${JSON.stringify(FORMAT)}, found ${shown(format)}`,
     );
   }
   const isBase = (one: unknown): one is OwnFacts["base"] =>
     isJsonObject(one) && typeof one.name === "string" && typeof one.digest === "string";
-  if (!isJsonObject(method) || !isJsonObject(method.options) || !isBase(base)) {
+  const isOption = (one: unknown) => ["number", "string", "boolean"].includes(typeof one);
+  if (
+    !isJsonObject(method) || typeof method.name !== "string" || !isJsonObject(method.options) ||
+    !Object.values(method.options).every(isOption) || !isBase(base)
+  ) {
     throw new TypeError(`Cannot use ${file}: method or base is not as this project writes them`);
   }
   const same = (name: string) => name;

@@ -5,6 +5,7 @@
  */
 
 import { openAdapterFolder } from "../formats/adapter_folder.ts";
+import { shown } from "../formats/strict_json.ts";
 import { Scope } from "../layers/scope.ts";
 import type { Model } from "../models/model.ts";
 import { methods } from "../peft/index.ts";
@@ -60,10 +61,10 @@ export async function loadAdapter(
       }), and this base is ${baseDigest.slice(0, 12)}; use the base that it was trained from`,
     );
   }
-  const method = methods[delta.method];
+  const method = Object.hasOwn(methods, delta.method) ? methods[delta.method] : undefined;
   if (method === undefined) {
     throw new TypeError(
-      `Cannot load ${dir}: method ${JSON.stringify(delta.method)} is unknown; found ${
+      `Cannot load ${dir}: method ${shown(delta.method)} is unknown; found ${
         Object.keys(methods).join(", ")
       }`,
     );
