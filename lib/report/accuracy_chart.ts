@@ -10,7 +10,7 @@ import { INTERVALS } from "./accuracy_interval.ts";
 import { addText, draw, type Svg, svgMarkup } from "./draw.ts";
 import { type Content, html, type Markup } from "./html.ts";
 import { parameterAxis } from "./parameter_axis.ts";
-import { placeLabels } from "./place_labels.ts";
+import { type Box, placeLabels } from "./place_labels.ts";
 import type { Measure, ReportRow } from "./report_rows.ts";
 
 /** Rows that no other row beats with as few or fewer trainable parameters, by their number. */
@@ -127,7 +127,19 @@ function chart(
     { left: LEFT, right: width - 4, top: 8, bottom: height - BOTTOM },
     FONT,
     many ? front.length : order.length,
+    steps(line.map(({ x, y }) => [drawing.pixel("x", x), drawing.pixel("y", y)])),
   );
   for (const label of labels) addText(drawing.svg, label);
   return drawing.svg;
+}
+
+/** The boxes of a line that steps across and then up from point to point. */
+function steps(points: readonly (readonly [x: number, y: number])[]): Box[] {
+  return points.slice(1).flatMap(([x, y], i) => {
+    const [fromX, fromY] = points[i];
+    return [
+      { left: fromX, right: x, top: fromY, bottom: fromY },
+      { left: x, right: x, top: y, bottom: fromY },
+    ];
+  });
 }

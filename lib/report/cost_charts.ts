@@ -52,11 +52,12 @@ export function operationsText(operations: number): string {
 }
 
 /** Classes of a plan's bytes, and how strongly each is drawn. */
-const classes: readonly (readonly [keyof PlannedBytes, string, number])[] = [
+const classes: readonly (readonly [keyof PlannedBytes | null, string, number])[] = [
   ["weights", "frozen weights", 90],
   ["trainable", "trained parameters", 62],
   ["optimizer", "gradients and optimizer", 38],
-  ["activations", "activations", 18],
+  ["activations", "activations", 20],
+  [null, "inputs and the like", 9],
 ];
 
 const shade = (share: number): string => `color-mix(in srgb, var(--ink) ${share}%, var(--paper))`;
@@ -85,7 +86,7 @@ export function costCharts(all: readonly ReportRow[]): Markup {
   }`;
 }
 
-const [WIDTH, STEP, RIGHT, FONT] = [380, 31, 84, 12];
+const [WIDTH, STEP, RIGHT, FONT] = [270, 31, 76, 12];
 
 /** One bar a row, its name above it and its figure at its end. */
 function bars(
@@ -105,7 +106,9 @@ function bars(
     ? rows.flatMap((one, y) => {
       let from = 0;
       return classes.map(([key, , share]) => {
-        const bytes = mean(one.runs.map(({ result }) => result!.planned[key])) ?? 0;
+        const bytes = key === null
+          ? values[y]! - from
+          : mean(one.runs.map(({ result }) => result!.planned[key]))!;
         const part = { y, from, to: from + bytes, color: shade(share) };
         from += bytes;
         return part;

@@ -69,7 +69,7 @@ export function hardestTable(
   );
   const others = all.length - same.length;
   return html`
-    <div class="scroll" tabindex="0" role="region" aria-label="Hardest examples">
+    <div class="scroll" tabindex="0" role="region" aria-label="Hardest sentences">
       <table class="hard">
         <thead>
           <tr><th scope="col">example</th>${known ? html`<th scope="col">text</th>` : null}

@@ -36,7 +36,7 @@ export function reportPage(
     ["curves", "Learning curves", () => learningCurves(rows)],
     ["cost", "Cost", () => costCharts(rows)],
     ["confusion", "Confusion matrices", () => confusionTables(rows)],
-    ["hardest", "Hardest examples", () => hardestTable(rows, found, texts)],
+    ["hardest", "Hardest sentences", () => hardestTable(rows, found, texts)],
     ["provenance", "Provenance", () => provenance(found.runs)],
   ];
   // Where nothing is done yet, there is nothing to draw.

@@ -17,7 +17,7 @@ export const hues: readonly { readonly light: string; readonly dark: string }[] 
   { light: "#55606c", dark: "#b3bec9" }, // grey
 ];
 
-const symbols = ["circle", "square", "triangle", "diamond", "star", "wye", "cross"] as const;
+const symbols = ["circle", "square", "triangle", "diamond", "star", "cross", "wye"] as const;
 
 /** How a method is drawn. */
 export interface Mark {

@@ -34,10 +34,15 @@ export interface PlacedLabel {
   readonly color: string;
 }
 
-interface Box {
+/** A rectangle, in pixels, y downwards. */
+export interface Box {
+  /** Its left edge. */
   readonly left: number;
+  /** Its right edge. */
   readonly right: number;
+  /** Its upper edge. */
   readonly top: number;
+  /** Its lower edge. */
   readonly bottom: number;
 }
 
@@ -58,17 +63,22 @@ const apart = (a: Box, b: Box): boolean =>
  * @param frame What labels must stay within
  * @param font Size of the font
  * @param most Labels at most
+ * @param lines What else labels must not cover
  */
 export function placeLabels(
   points: readonly LabelledPoint[],
   frame: Box,
   font: number,
   most: number,
+  lines: readonly Box[] = [],
 ): PlacedLabel[] {
-  const obstacles: Box[] = points.flatMap(({ x, y, top, bottom }) => [
-    { left: x - POINT, right: x + POINT, top: y - POINT, bottom: y + POINT },
-    { left: x - 1, right: x + 1, top, bottom },
-  ]);
+  const obstacles: Box[] = [
+    ...lines,
+    ...points.flatMap(({ x, y, top, bottom }) => [
+      { left: x - POINT, right: x + POINT, top: y - POINT, bottom: y + POINT },
+      { left: x - 1, right: x + 1, top, bottom },
+    ]),
+  ];
   const placed: PlacedLabel[] = [];
   for (const { text, x, y, top, bottom, color } of points) {
     if (placed.length === most) break;

@@ -22,7 +22,10 @@ export function flatten(value: unknown, path = ""): Map<string, string> {
 /** The section's tables: what all runs share, and what tells them apart. */
 export function provenance(runs: readonly ReportRun[]): Markup {
   const facts = runs.map(({ description }) => flatten(description));
-  const paths = [...new Set(facts.flatMap((own) => [...own.keys()]))];
+  // What it was made by comes before the cell's many settings.
+  const last = (path: string): number => path.startsWith("cell.") ? 1 : 0;
+  const paths = [...new Set(facts.flatMap((own) => [...own.keys()]))]
+    .sort((a, b) => last(a) - last(b));
   const shared = paths.filter((path) => facts.every((own) => own.get(path) === facts[0].get(path)));
   const varying = paths.filter((path) => !shared.includes(path) && path !== "id");
   return html`

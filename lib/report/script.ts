@@ -105,8 +105,9 @@ for (const figure of document.querySelectorAll("[data-hover]")) {
       if (best > 40) clear();
       else show(points[index], event.clientX, event.clientY);
     });
-    svg.addEventListener("pointerleave", clear);
-    svg.addEventListener("blur", clear);
+    for (const left of ["pointerleave", "blur"]) {
+      svg.addEventListener(left, () => svg.contains(near) && clear());
+    }
     svg.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       if (event.key === "Escape") clear();

@@ -36,7 +36,7 @@ svg [aria-label$="grid"]{stroke:var(--line)!important;stroke-opacity:1!important
 path.near[fill=none],[fill=none]>path.near{stroke-width:3.5!important}
 .panels,.costs,.matrices{display:grid;gap:1rem 1.5rem}
 .panels{grid-template-columns:repeat(auto-fill,minmax(270px,1fr))}
-.costs{grid-template-columns:repeat(auto-fill,minmax(320px,1fr))}
+.costs{grid-template-columns:repeat(auto-fill,minmax(230px,1fr))}
 .matrices{display:flex;flex-wrap:wrap;align-items:end}
 .key{display:flex;flex-wrap:wrap;gap:0 .9rem;margin:0 0 .35rem;font-size:.8rem;color:var(--soft)}
 .key i{display:inline-block;width:.8em;height:.8em;margin-right:.35em}
@@ -71,8 +71,8 @@ background:var(--paper);color:inherit}
 .matrix td{color:var(--ink)}.matrix td small{color:inherit;opacity:.85}
 .hard .text{min-width:16rem;max-width:30rem}
 .hard .err{text-align:center;min-width:2.4rem;border-left:1px solid var(--line)}
-.slant{height:9.5rem;vertical-align:bottom;padding:.35rem .2rem}
-.slant span{writing-mode:vertical-rl;transform:rotate(180deg);max-height:9rem;font-weight:500;
+.slant{height:10.5rem;vertical-align:bottom;padding:.35rem .2rem}
+.slant span{writing-mode:vertical-rl;transform:rotate(180deg);max-height:10rem;font-weight:500;
 line-height:1.15;text-align:left}
 .facts{width:100%}
 .facts th{font-weight:500;color:var(--soft);white-space:nowrap}
