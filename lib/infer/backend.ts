@@ -4,7 +4,7 @@
  * @module
  */
 
-import { describeAdapter, findAdapter } from "../gpu/adapter.ts";
+import { type AdapterDescription, describeAdapter, findAdapter } from "../gpu/adapter.ts";
 
 /** What scores texts: WebGPU, or ONNX Runtime. */
 export type Backend = "webgpu" | "ort";
@@ -22,12 +22,21 @@ export interface BackendChoice {
 /**
  * Takes the backend that is asked for; for `auto` a real GPU, and ONNX Runtime where there is none
  * or only an adapter that computes on the CPU.
+ *
+ * @param find The platform's adapter, or an error where it has none.
  */
-export async function chooseBackend(asked: Backend | "auto"): Promise<BackendChoice> {
+export async function chooseBackend(
+  asked: Backend | "auto",
+  find: () => Promise<Pick<AdapterDescription, "description" | "software">> = platformAdapter,
+): Promise<BackendChoice> {
   if (asked !== "auto") return { backend: asked, reason: "asked for" };
-  const adapter = await findAdapter().then(describeAdapter).catch(() => null);
+  const adapter = await find().catch(() => null);
   if (adapter === null) return { backend: "ort", reason: "no WebGPU adapter was found" };
   return adapter.software
     ? { backend: "ort", reason: `the only WebGPU adapter, ${adapter.description}, is software` }
     : { backend: "webgpu", reason: "a GPU was found" };
+}
+
+async function platformAdapter(): Promise<AdapterDescription> {
+  return describeAdapter(await findAdapter());
 }

@@ -87,5 +87,5 @@ function rounded(value: number): number {
 
 function cut(text: string, width: number): string {
   const characters = width < text.length ? [...text] : [];
-  return characters.length > width ? `${characters.slice(0, width - 1).join("")}…` : text;
+  return characters.length > width ? `${characters.slice(0, width - 1).join("").trimEnd()}…` : text;
 }
