@@ -36,7 +36,11 @@ export {
   type Quantity,
   type QuantityName,
   type Table,
+  type TableOptions,
   type TableRow,
 } from "./lib/sweep/table.ts";
 export { tableCsv, tableMarkdown, tableText } from "./lib/sweep/table_format.ts";
+export type { Choice } from "./lib/sweep/choose_settings.ts";
+export type { Comparison, Standing } from "./lib/sweep/compare_rows.ts";
+export type { AnsweredRun, WrongAnswers } from "./lib/sweep/wrong_answers.ts";
 export type { PublishedRow } from "./lib/sweep/published.ts";

@@ -3,9 +3,10 @@ import { cellId } from "./cell.ts";
 import { environment } from "./environment.ts";
 import { type Experiment, resolveExperiment, sweep } from "./experiment.ts";
 import type { EpochMetrics, StepProgress } from "./run_cell.ts";
-import { openOut, readRun, type Run } from "./run_folder.ts";
+import { openOut, type Run } from "./run_folder.ts";
 import { type CellPlace, type Outcome, runSweep } from "./runner.ts";
 import { buildTable, type Table } from "./table.ts";
+import { readAnsweredRun } from "./wrong_answers.ts";
 
 /** Who listens to an experiment, and what stops it. */
 export interface ExperimentHooks {
@@ -81,7 +82,9 @@ export async function runExperiment(
   } finally {
     prepared.close();
   }
-  const read = await Promise.all(prepared.cells.map((cell) => readRun(`${out}/${cellId(cell)}`)));
+  const read = await Promise.all(
+    prepared.cells.map((cell) => readAnsweredRun(`${out}/${cellId(cell)}`)),
+  );
   const runs = read.filter((run) => run !== null);
   return { table: buildTable(runs), runs };
 }

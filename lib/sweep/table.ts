@@ -1,11 +1,16 @@
 import { writeFileAtomic } from "../formats/atomic.ts";
 import { digestJson } from "../formats/digest.ts";
+import { meanInterval } from "../stats/mean_interval.ts";
+import { wilson } from "../stats/wilson.ts";
 import type { Cell } from "./cell.ts";
+import { type Choice, choiceNotes, chooseSettings } from "./choose_settings.ts";
+import { compareRows, comparisonNotes, type Standing } from "./compare_rows.ts";
 import { settingFlags, settingText } from "./setting_text.ts";
 import type { HeadOrigin } from "./run_cell.ts";
 import type { FindPublished, PublishedRow } from "./published.ts";
-import { readRun, type Run } from "./run_folder.ts";
+import type { Run } from "./run_folder.ts";
 import { tableCsv, tableMarkdown, tableText } from "./table_format.ts";
+import { type AnsweredRun, readAnsweredRun } from "./wrong_answers.ts";
 
 /** A quantity over the seeds of a row; sd is the sample standard deviation, null for one seed. */
 export interface Quantity {
@@ -13,10 +18,17 @@ export interface Quantity {
   mean: number;
   /** In the quantity's own unit. */
   sd: number | null;
+  /**
+   * Lower end of its 95 % interval: Student's t over several seeds; Wilson's for the accuracy of one
+   * run; null where there is none.
+   */
+  lower: number | null;
+  /** Upper end. */
+  upper: number | null;
 }
 
 /** A run beside the published row of its method, where there is one. */
-export interface PublishedRun extends Run {
+export interface PublishedRun extends AnsweredRun {
   /** Null or absent where nothing is published of it. */
   readonly published?: PublishedRow | null;
 }
@@ -81,8 +93,11 @@ const quantities: Readonly<
   seconds: ({ times }: Run) => times?.seconds,
 };
 
-/** One approach over its seeds, or one run without a result. */
-export interface TableRow {
+/**
+ * One approach over its seeds, or one run without a result; how it was chosen among the settings of
+ * its method, and where it stands beside the best row.
+ */
+export interface TableRow extends Choice, Standing {
   /** The method's name, with what tells it from others of that name. */
   approach: string;
   /** The method's name in the registry. */
@@ -105,51 +120,96 @@ export interface Table {
   notes: string[];
 }
 
+/** What makes a table besides its runs. */
+export interface TableOptions {
+  /** Flags of settings and names of options that are chosen per method: see {@linkcode chooseSettings}. */
+  readonly choose?: readonly string[];
+}
+
 /**
  * The table of some runs, in their order. Runs that differ in nothing but the seed share a row;
- * every run without a result has a row of its own, after its group's.
+ * every run without a result has a row of its own, after its group's. Rows that were not chosen
+ * stay in it, and are shown by the CSV alone.
  */
-export function buildTable(runs: readonly PublishedRun[]): Table {
+export function buildTable(
+  runs: readonly PublishedRun[],
+  { choose = [] }: TableOptions = {},
+): Table {
   const groups = new Map<string, PublishedRun[]>();
   for (const run of runs) {
     const { seed: _, ...rest } = run.cell;
     const key = digestJson({ approach: run.approach, ...rest });
     groups.set(key, [...groups.get(key) ?? [], run]);
   }
-  const names = distinctNames([...groups.values()].map(([first]) => first));
-  const rows = [...groups.values()].flatMap((group, index) => {
-    const done = group.filter(({ result }) => result !== null);
+  const all = [...groups.values()];
+  const names = distinctNames(all.map(([first]) => first));
+  const choices = chooseSettings(all, choose);
+  const done = all.map((group) => group.filter(({ result }) => result !== null));
+  const standings = compareRows(done.map((group, index) => choices[index].chosen ? group : []));
+  const rows = all.flatMap((group, index) => {
     const others = group.filter(({ result }) => result === null);
+    const row = { approach: names[index], ...choices[index] };
     return [
-      ...(done.length > 0 ? [tableRow(names[index], done, null)] : []),
-      ...others.map((run) => tableRow(names[index], [run], run.error ?? "not finished")),
+      ...(done[index].length > 0
+        ? [{ ...row, ...standings[index], ...rowOf(done[index]), error: null }]
+        : []),
+      ...others.map((run) => ({
+        ...row,
+        chosen: true, // a failure stays visible
+        best: false,
+        comparison: null,
+        ...rowOf([run]),
+        error: run.error ?? "not finished",
+      })),
     ];
   });
-  return { rows, notes: tableNotes(runs, rows) };
+  const shown = rows.filter(({ chosen }) => chosen);
+  const tested = shown.every(({ values, error }) => error !== null || values.testAccuracy !== null);
+  return {
+    rows,
+    notes: [
+      ...tableNotes(runs, shown),
+      ...comparisonNotes(shown),
+      ...choiceNotes(rows, choose, tested),
+    ],
+  };
 }
 
-function tableRow(approach: string, runs: readonly PublishedRun[], error: string | null): TableRow {
+function rowOf(
+  runs: readonly PublishedRun[],
+): Pick<TableRow, "method" | "seeds" | "runs" | "values"> {
   const values = Object.entries(quantities).map(([name, read]) => {
     const found = runs.map(read).filter((value) => value !== null && value !== undefined);
-    return [name, found.length === 0 ? null : quantity(found)];
+    if (found.length === 0) return [name, null];
+    const one = quantity(found);
+    const measured = accuracyExamples[name as QuantityName];
+    return [name, measured === undefined ? one : accuracyQuantity(one, runs.map(measured))];
   });
   return {
-    approach,
     method: runs[0].cell.method.name,
     seeds: runs.map(({ cell }) => cell.seed),
     runs: runs.map(({ id }) => id),
     values: Object.fromEntries(values),
-    error,
   };
 }
 
-/** Mean and sample standard deviation (n − 1). */
+/** Examples that an accuracy is measured on, where none of them chose what is measured. */
+const accuracyExamples: { [K in QuantityName]?: (run: Run) => number } = {
+  lastAccuracy: ({ result }) => result!.examples,
+  testAccuracy: ({ result }) => result!.splits.test.examples,
+  trainAccuracy: ({ result }) => result!.splits.train.examples,
+};
+
+/** An accuracy's interval: Wilson's for one run, never below 0 or above 1 for several. */
+function accuracyQuantity(one: Quantity, [examples]: readonly number[]): Quantity {
+  if (one.sd === null) return { ...one, ...wilson(Math.round(one.mean * examples), examples) };
+  return { ...one, lower: Math.max(0, one.lower!), upper: Math.min(1, one.upper!) };
+}
+
+/** Mean and sample standard deviation (n − 1), with the t interval, where there are several values. */
 export function quantity(values: readonly number[]): Quantity {
-  const n = values.length;
-  const mean = values.reduce((sum, value) => sum + value, 0) / n;
-  if (n < 2) return { mean, sd: null };
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return { mean, sd: Math.sqrt(squares / (n - 1)) };
+  if (values.length > 1) return meanInterval(values);
+  return { mean: values[0], sd: null, lower: null, upper: null };
 }
 
 /** Where several rows would share a name, it is followed by what tells them apart. */
@@ -215,7 +275,12 @@ function tableNotes(runs: readonly Run[], rows: readonly TableRow[]): string[] {
     notes.push("Precision, recall and F1 are unweighted means over the classes.");
   }
   if (rows.some(({ values }) => values.lastAccuracy?.sd != null)) {
-    notes.push("± is the sample standard deviation over the seeds.");
+    notes.push(
+      "± is the sample standard deviation over the seeds; 95 % is Student's t interval of their mean " +
+        "on these examples, and where there is one run, Wilson's interval for the choice of examples.",
+    );
+  } else if (rows.some(({ values }) => values.lastAccuracy !== null)) {
+    notes.push("95 % is Wilson's interval of one run, for the choice of examples.");
   }
   const examples = [...new Set(done.map(({ result }) => result!.examples))];
   if (examples.length === 1) {
@@ -330,6 +395,7 @@ function headNotes(done: readonly Run[]): string[] {
  * @param out Folder of the runs, receives the tables
  * @param ids The runs' ids, in the order of the table
  * @param published Finds what is published of a method, and notes on it
+ * @param options What is chosen per method
  * @returns The table for a terminal
  * @throws {Error} When a run's files cannot be read, or a table cannot be written
  */
@@ -337,11 +403,12 @@ export async function writeTable(
   out: string,
   ids: readonly string[],
   published?: { readonly find: FindPublished; readonly notes: readonly string[] },
+  options: TableOptions = {},
 ): Promise<string> {
-  const read = await Promise.all(ids.map((id) => readRun(`${out}/${id}`)));
+  const read = await Promise.all(ids.map((id) => readAnsweredRun(`${out}/${id}`)));
   const runs = read.filter((run) => run !== null)
     .map((run) => ({ ...run, published: published?.find(run.cell.method) }));
-  const { rows, notes } = buildTable(runs);
+  const { rows, notes } = buildTable(runs, options);
   const table = { rows, notes: [...notes, ...published?.notes ?? []] };
   await writeFileAtomic(`${out}/table.csv`, tableCsv(table));
   await writeFileAtomic(`${out}/table.md`, tableMarkdown(table));

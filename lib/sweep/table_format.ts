@@ -1,4 +1,5 @@
 import { stringify } from "@std/csv/stringify";
+import { isTied } from "./compare_rows.ts";
 import { duration, percent } from "./progress.ts";
 import type { Quantity, QuantityName, Table, TableRow } from "./table.ts";
 
@@ -20,6 +21,8 @@ export interface Column {
   place?: "markdown" | "csv";
   /** Whether it is left out where no row has it. */
   optional?: boolean;
+  /** Whether the CSV has its interval. */
+  interval?: boolean;
 }
 
 const thousands = (value: number): string =>
@@ -54,6 +57,7 @@ export const columns: Readonly<Record<QuantityName, Column>> = {
     short: "last acc",
     write: percent,
     spread: "everywhere",
+    interval: true,
   },
   published: {
     csv: "published_accuracy",
@@ -66,11 +70,19 @@ export const columns: Readonly<Record<QuantityName, Column>> = {
   precision: {
     csv: "precision",
     long: "precision %",
-    short: "prec",
+    short: "",
     write: percent,
     spread: "markdown",
+    place: "markdown",
   },
-  recall: { csv: "recall", long: "recall %", short: "rec", write: percent, spread: "markdown" },
+  recall: {
+    csv: "recall",
+    long: "recall %",
+    short: "",
+    write: percent,
+    spread: "markdown",
+    place: "markdown",
+  },
   f1: { csv: "f1", long: "F1 %", short: "F1", write: percent, spread: "markdown" },
   macroF1: figure("macro_f1"),
   weightedF1: figure("weighted_f1"),
@@ -82,6 +94,7 @@ export const columns: Readonly<Record<QuantityName, Column>> = {
     write: percent,
     spread: "everywhere",
     optional: true,
+    interval: true,
   },
   testPrecision: { ...figure("test_precision"), optional: true },
   testRecall: { ...figure("test_recall"), optional: true },
@@ -103,6 +116,7 @@ export const columns: Readonly<Record<QuantityName, Column>> = {
     spread: "markdown",
     place: "markdown",
     optional: true,
+    interval: true,
   },
   trainF1: { ...figure("train_f1"), optional: true },
   trainLoss: { ...figure("train_loss"), optional: true },
@@ -164,7 +178,7 @@ export const columns: Readonly<Record<QuantityName, Column>> = {
 
 /** The columns of a table in some place: all that belong there and have something to show. */
 export function columnNames(
-  { rows }: Table,
+  { rows }: { readonly rows: readonly TableRow[] },
   place: "csv" | "markdown" | "terminal",
 ): QuantityName[] {
   return (Object.keys(columns) as QuantityName[]).filter((name) => {
@@ -189,45 +203,142 @@ export function cellText(
   return `${write(mean)}${short ? "±" : " ± "}${write(sd)}`;
 }
 
-function failures({ rows }: Table): string[] {
+/** The accuracy whose interval people are shown: on test examples where all rows have it. */
+function mainAccuracy(rows: readonly TableRow[]): QuantityName {
+  const done = rows.filter(({ error }) => error === null);
+  const tested = done.length > 0 && done.every(({ values }) => values.testAccuracy !== null);
+  return tested ? "testAccuracy" : "lastAccuracy";
+}
+
+function intervalText(value: Quantity | null): string {
+  if (value === null || value.lower === null || value.upper === null) return "–";
+  return `${percent(value.lower)}–${percent(value.upper)}`;
+}
+
+/** A p-value as people read it. */
+const pText = (p: number): string => p < 0.001 ? "<0.001" : p.toFixed(p < 0.0995 ? 3 : 2);
+
+/** How a row stands beside the best one. */
+function standingText(row: TableRow): string {
+  if (row.best) return "best";
+  if (row.comparison === null) return "–";
+  return `${isTied(row) ? "≈ " : ""}${pText(row.comparison.adjusted)}`;
+}
+
+/** A column of figures as people are shown it. */
+export interface ShownColumn {
+  /** What stands above it. */
+  head: string;
+  /** What stands in a row. */
+  write(row: TableRow): string;
+}
+
+/**
+ * The columns that people are shown between approach and seed: quantities, and after the accuracy that
+ * counts its interval and how each row stands beside the best.
+ */
+export function shownColumns(
+  rows: readonly TableRow[],
+  place: "markdown" | "terminal",
+): ShownColumn[] {
+  const long = place === "markdown";
+  const main = mainAccuracy(rows);
+  const beside: ShownColumn[] = [
+    {
+      head: long ? "95 % interval" : "95 %",
+      write: ({ values }) => intervalText(values[main]),
+    },
+    ...(rows.some(({ best }) => best)
+      ? [{ head: long ? "p against best" : "p", write: standingText }]
+      : []),
+  ];
+  return columnNames({ rows }, place).flatMap((name) => [
+    {
+      head: long ? columns[name].long : columns[name].short,
+      write: ({ values }) => cellText(values[name], columns[name], long ? "markdown" : "short"),
+    },
+    ...(name === main ? beside : []),
+  ]);
+}
+
+function failures(rows: readonly TableRow[]): string[] {
   return rows.filter(({ error }) => error !== null)
     .map(({ approach, seeds, error }) => `${approach}, seed ${seeds}: ${error}`);
 }
 
 const seedText = ({ seeds }: TableRow): string => seeds.join(",");
 
-/** The table as CSV: means and standard deviations as shares, seconds and bytes, unrounded. */
+/** What the CSV says of a row's comparison with the best one. */
+const comparisonHead = [
+  "behind_best",
+  "behind_best_lower",
+  "behind_best_upper",
+  "p",
+  "p_holm",
+  "compared_by",
+  "compared_on",
+  "standing",
+];
+
+function comparisonFigures(row: TableRow): (string | number)[] {
+  const standing = row.best ? "best" : isTied(row) ? "tied" : row.comparison ? "behind" : "";
+  if (row.comparison === null) return ["", "", "", "", "", "", "", standing];
+  const { behind, lower, upper, p, adjusted, test, split } = row.comparison;
+  return [behind, lower ?? "", upper ?? "", p, adjusted, test, split, standing];
+}
+
+/**
+ * The table as CSV: means, standard deviations and intervals as shares, seconds and bytes, unrounded;
+ * every setting that was tried has a row, and `chosen` says which are shown elsewhere.
+ */
 export function tableCsv(table: Table): string {
   const names = columnNames(table, "csv");
-  const head = names.flatMap((name) => [columns[name].csv, `${columns[name].csv}_sd`]);
+  const head = names.flatMap((name) => {
+    const { csv, interval } = columns[name];
+    return [csv, `${csv}_sd`, ...(interval ? [`${csv}_lower`, `${csv}_upper`] : [])];
+  });
+  const figures = ({ values }: TableRow, name: QuantityName): (string | number)[] => {
+    const { mean, sd, lower, upper } = values[name] ?? {};
+    return [mean, sd, ...(columns[name].interval ? [lower, upper] : [])].map((one) => one ?? "");
+  };
   const body = table.rows.map((row) => [
     row.approach,
     row.method,
     row.seeds.join(" "),
-    ...names.flatMap((name) => [row.values[name]?.mean ?? "", row.values[name]?.sd ?? ""]),
+    ...names.flatMap((name) => figures(row, name)),
+    ...comparisonFigures(row),
+    row.tried,
+    row.chosen,
     row.error ?? "",
     row.runs.join(" "),
   ]);
-  return stringify([["approach", "method", "seeds", ...head, "error", "runs"], ...body]);
+  const last = [...comparisonHead, "settings_tried", "chosen", "error", "runs"];
+  return stringify([["approach", "method", "seeds", ...head, ...last], ...body]);
+}
+
+/** The rows that people are shown: of settings, those that were chosen. */
+export function shownRows({ rows }: Table): TableRow[] {
+  return rows.filter(({ chosen }) => chosen);
 }
 
 /** The table as Markdown, with its notes. */
 export function tableMarkdown(table: Table): string {
-  const names = columnNames(table, "markdown");
+  const rows = shownRows(table);
+  const shown = shownColumns(rows, "markdown");
   const escape = (text: string): string => text.replaceAll("|", "\\|").replace(/\s+/g, " ");
   const line = (cells: string[]): string => `| ${cells.join(" | ")} |`;
   const lines = [
-    line(["approach", ...names.map((name) => columns[name].long), "seed"]),
-    line(["---", ...names.map(() => "---:"), "---"]),
-    ...table.rows.map((row) =>
+    line(["approach", ...shown.map(({ head }) => head), "seed"]),
+    line(["---", ...shown.map(() => "---:"), "---"]),
+    ...rows.map((row) =>
       line([
         escape(row.approach) + (row.error === null ? "" : " (failed)"),
-        ...names.map((name) => cellText(row.values[name], columns[name], "markdown")),
+        ...shown.map(({ write }) => write(row)),
         seedText(row).replaceAll(",", ", "),
       ])
     ),
   ];
-  const failed = failures(table).map((text) => `- Failed: ${escape(text)}`);
+  const failed = failures(rows).map((text) => `- Failed: ${escape(text)}`);
   const below = [...table.notes.map((note) => `- ${escape(note)}`), ...failed];
   return [...lines, ...(below.length > 0 ? ["", ...below] : []), ""].join("\n");
 }
@@ -241,14 +352,13 @@ const NAME = 40;
  * @param width Characters that a line may take; long names and very long numbers make it longer
  */
 export function tableText(table: Table, width = 120): string {
-  const names = columnNames(table, "terminal");
+  const rows = shownRows(table);
+  const shown = shownColumns(rows, "terminal");
   const grid = [
-    ["approach", ...names.map((name) => columns[name].short), "seed"],
-    ...table.rows.map((row) => [
+    ["approach", ...shown.map(({ head }) => head), "seed"],
+    ...rows.map((row) => [
       row.approach,
-      ...names.map((name) =>
-        row.error === null ? cellText(row.values[name], columns[name], "short") : ""
-      ),
+      ...shown.map(({ write }) => row.error === null ? write(row) : ""),
       seedText(row),
     ]),
   ];
@@ -267,9 +377,9 @@ export function tableText(table: Table, width = 120): string {
       : rest.map((text, i) => text.padStart(widths[i + 1]));
     return [fitted.padEnd(widths[0]), ...cells].join(" ".repeat(gap)).trimEnd();
   };
-  const lines = grid.map((row, i) => rowText(row, i > 0 && table.rows[i - 1].error !== null));
+  const lines = grid.map((row, i) => rowText(row, i > 0 && rows[i - 1].error !== null));
   const rule = "─".repeat(Math.max(...lines.map((line) => line.length)));
-  const below = [...table.notes, ...failures(table).map((text) => `Failed: ${text}`)];
+  const below = [...table.notes, ...failures(rows).map((text) => `Failed: ${text}`)];
   return [lines[0], rule, ...lines.slice(1), rule, ...below.map((text) => wrap(text, width))]
     .join("\n");
 }

@@ -1,4 +1,4 @@
-import { cellText, columnNames, columns } from "./table_format.ts";
+import { shownColumns, shownRows } from "./table_format.ts";
 import type { Table } from "./table.ts";
 
 const escapes: Readonly<Record<string, string>> = {
@@ -14,29 +14,31 @@ const escapes: Readonly<Record<string, string>> = {
   "≤": "$\\leq$",
   "≥": "$\\geq$",
   "×": "$\\times$",
+  "≈": "$\\approx$",
 };
 
 /** Escapes what LaTeX reads as commands, and what its fonts may not have. */
 export function escapeTex(text: string): string {
-  return text.replace(/[&%$#_{}\\~^<>|"±–≤≥×]/g, (one) => escapes[one] ?? `\\${one}`);
+  return text.replace(/[&%$#_{}\\~^<>|"±–≤≥×≈]/g, (one) => escapes[one] ?? `\\${one}`);
 }
 
 /** The table for LaTeX, with its notes below; needs the package booktabs. */
 export function tableTex(table: Table): string {
-  const names = columnNames(table, "markdown");
+  const chosen = shownRows(table);
+  const shown = shownColumns(chosen, "markdown");
   const line = (cells: readonly string[]): string => `${cells.map(escapeTex).join(" & ")} \\\\`;
-  const rows = table.rows.map((row) =>
+  const rows = chosen.map((row) =>
     line([
       row.approach + (row.error === null ? "" : " (failed)"),
-      ...names.map((name) => cellText(row.values[name], columns[name], "markdown")),
+      ...shown.map(({ write }) => write(row)),
       row.seeds.join(", "),
     ])
   );
   return [
     "% Needs \\usepackage{booktabs}.",
-    `\\begin{tabular}{l${"r".repeat(names.length)}l}`,
+    `\\begin{tabular}{l${"r".repeat(shown.length)}l}`,
     "\\toprule",
-    line(["approach", ...names.map((name) => columns[name].long), "seeds"]),
+    line(["approach", ...shown.map(({ head }) => head), "seeds"]),
     "\\midrule",
     ...rows,
     "\\bottomrule",

@@ -69,7 +69,7 @@ Deno.test("buildTable() joins seeds, keeps the order asked for and shows failure
   const markdown = tableMarkdown(table);
   assertStringIncludes(
     markdown,
-    "| lora rank 8 | 64.0 ± 3.6 | 63.0 ± 3.6 | 50.0 ± 0.0 | 40.0 ± 0.0 | 44.0 ± 0.0 " +
+    "| lora rank 8 | 64.0 ± 3.6 | 63.0 ± 3.6 | 54.0–72.0 | 50.0 ± 0.0 | 40.0 ± 0.0 | 44.0 ± 0.0 " +
       "| 60,801,536 | 294,912 | 0.5 | 71.2 | 449 | 3,145,728 | 1m 15s | 0, 1, 2 |",
   );
   assertStringIncludes(markdown, "best epoch");
@@ -131,8 +131,8 @@ Deno.test("a test split has columns and a note, where there is one", () => {
   assertEquals([row.test_f1, row.test_loss, row.macro_f1], ["0.25", "0.5", "1"]);
   assertEquals("train_accuracy" in row, false);
   const markdown = tableMarkdown(table);
-  assertStringIncludes(markdown, "| test accuracy % | test F1 % |");
-  assertStringIncludes(markdown, "| 55.0 ± 7.1 | 25.0 ± 0.0 |");
+  assertStringIncludes(markdown, "| test accuracy % | 95 % interval | test F1 % |");
+  assertStringIncludes(markdown, "| 55.0 ± 7.1 | 0.0–100.0 | 25.0 ± 0.0 |");
   assertStringIncludes(markdown, "- Test columns: 50 test examples, measured once");
   const text = tableText(table);
   assertStringIncludes(text, "test acc");
@@ -160,8 +160,80 @@ Deno.test("the notes say which epoch the figures are from, and what zero_shot cl
 });
 
 Deno.test("quantity() of one value has no deviation", () => {
-  assertEquals(quantity([2]), { mean: 2, sd: null });
-  assertEquals(quantity([1, 3]), { mean: 2, sd: Math.SQRT2 });
+  assertEquals(quantity([2]), { mean: 2, sd: null, lower: null, upper: null });
+  const { mean, sd, lower, upper } = quantity([1, 3]);
+  assertEquals([mean, sd], [2, Math.SQRT2]);
+  assertAlmostEquals(upper! - 2, 12.706, 0.001); // t of one degree of freedom, times √2/√2
+  assertAlmostEquals(lower! + upper!, 4, 1e-12);
+});
+
+/** Ids of examples, so many from some place on. */
+const ids = (from: number, count: number) => Array.from({ length: count }, (_, i) => `${from + i}`);
+
+Deno.test("rows are compared with the best one, and marked in every form of the table", () => {
+  const grid = cells({ methods: "lora full soft_prompt", seeds: [0, 1, 2] });
+  // Of 872 examples lora errs on 80, full on these and four more, soft_prompt on 200 others.
+  const wrong = [ids(0, 80), ids(0, 84), ids(300, 200)];
+  const table = buildTable(grid.map((cell, i) => {
+    const errors = wrong[Math.floor(i / 3)];
+    return { ...run(cell, 1 - errors.length / 872), wrong: { validation: errors } };
+  }));
+  const rows = parse(tableCsv(table), { skipFirstRow: true });
+  assertEquals(rows.map(({ standing }) => standing), ["best", "tied", "behind"]);
+  assertEquals(rows.map((row) => row.compared_by), ["", "bootstrap", "bootstrap"]);
+  assertAlmostEquals(Number(rows[1].behind_best), 4 / 872, 1e-12);
+  assertEquals(Number(rows[2].p_holm) < 0.001, true);
+  const markdown = tableMarkdown(table);
+  assertStringIncludes(markdown, "| 95 % interval | p against best |");
+  assertEquals(/\| lora rank 8 .* \| best \|/.test(markdown), true);
+  assertEquals(/\| full .* \| ≈ 0\.\d+ \|/.test(markdown), true);
+  assertEquals(/\| soft_prompt .* \| <0\.001 \|/.test(markdown), true);
+  assertStringIncludes(
+    markdown,
+    "≈ marks what cannot be told apart from the best row (p above 0.05)",
+  );
+  assertStringIncludes(markdown, "bootstrap that draws seeds and examples together");
+  const text = tableText(table);
+  assertEquals(text.split("\n").every((line) => line.length <= 120), true);
+  assertEquals(/full .* ≈ 0\.\d+ /.test(text), true);
+});
+
+Deno.test("learning rates are chosen per method on validation; the CSV keeps all", () => {
+  const grid = cells({
+    methods: "full lora:lr=0.1 zero_shot",
+    axes: { learningRate: [0.001, 0.01, 0.1] },
+    seeds: [0, 1],
+  });
+  const table = buildTable(
+    grid.map((cell) => run(cell, cell.settings.learningRate === 0.01 ? 0.7 : 0.6)),
+    { choose: ["lr"] },
+  );
+  const markdown = tableMarkdown(table);
+  const approaches = markdown.split("\n").slice(2, 5).map((line) => line.split(" | ")[0]);
+  assertEquals(approaches, ["| full, lr 0.01", "| lora rank 8", "| zero_shot"]);
+  assertStringIncludes(
+    markdown,
+    "Methods were given different numbers of settings (lr), which favours those given more: " +
+      "full, lr 0.01: 3; lora rank 8: 1;",
+  );
+  assertStringIncludes(markdown, "biased upwards by that choice");
+  const rows = parse(tableCsv(table), { skipFirstRow: true });
+  assertEquals(rows.map((row) => [row.settings_tried, row.chosen].join()), [
+    ...["3,false", "3,true", "3,false"],
+    ...["1,true", "1,true"],
+  ]);
+});
+
+Deno.test("an accuracy of one run has Wilson's interval, of several Student's", () => {
+  const grid = cells({ methods: "lora full", seeds: [0, 1] });
+  const table = buildTable([0.9, 0.91, 0.9].map((accuracy, i) => run(grid[i], accuracy)));
+  const [several, one] = parse(tableCsv(table), { skipFirstRow: true });
+  // 0.905 ± 12.706·0.00707/√2; and 785 of 872, by Wilson's formula worked out by hand.
+  assertAlmostEquals(Number(several.last_accuracy_lower), 0.905 - 0.06353, 1e-5);
+  assertAlmostEquals(Number(several.last_accuracy_upper), 0.905 + 0.06353, 1e-5);
+  assertAlmostEquals(Number(one.last_accuracy_lower), 0.87855, 2e-5);
+  assertAlmostEquals(Number(one.last_accuracy_upper), 0.91840, 2e-5);
+  assertEquals(one.last_accuracy_sd, "");
 });
 
 Deno.test("writeTable() depends on the folders alone", () =>

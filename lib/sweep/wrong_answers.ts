@@ -1,0 +1,41 @@
+import { parse } from "@std/csv/parse";
+import { ioReason } from "../formats/io_error.ts";
+import { readRun, type Run } from "./run_folder.ts";
+
+/** Ids of the examples that a run's kept weights got wrong, by split. */
+export type WrongAnswers = Readonly<Record<string, readonly string[]>>;
+
+/** A run with what it got wrong. */
+export interface AnsweredRun extends Run {
+  /** Absent where it is not done, or where its predictions were taken away. */
+  readonly wrong?: WrongAnswers;
+}
+
+/**
+ * Reads a run back from its folder with what it got wrong; null where none was started.
+ *
+ * @throws {Error} When a file is there but cannot be read
+ */
+export async function readAnsweredRun(folder: string): Promise<AnsweredRun | null> {
+  const run = await readRun(folder);
+  if (run === null || run.result === null) return run;
+  const wrong: Record<string, string[]> = {};
+  for (const split of ["validation", ...Object.keys(run.result.splits)]) {
+    if (split in wrong) continue;
+    const path = `${folder}/predictions${split === "validation" ? "" : `_${split}`}.csv`;
+    const text = await readOrNone(path);
+    if (text === null) return run;
+    const [, ...rows] = parse(text);
+    wrong[split] = rows.filter(([, label, prediction]) => label !== prediction).map(([id]) => id);
+  }
+  return { ...run, wrong };
+}
+
+async function readOrNone(path: string): Promise<string | null> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw new Error(`Cannot read ${path}: ${ioReason(error)}`, { cause: error });
+  }
+}
