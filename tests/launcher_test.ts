@@ -159,6 +159,28 @@ Deno.test("read access is for what is named, write access for --out alone", () =
     assertMatch(comma.err, /^error: Cannot open .*a,b: Deno takes no comma/);
   }));
 
+Deno.test("a report is written where --out says, else into its folder of runs", () =>
+  withFolder(async (outside) => {
+    assertEquals((await dryRun(["report", outside])).slice(3, 6), [
+      "-P=report",
+      `--allow-read=.,${outside}`,
+      `--allow-write=runs,${outside}`,
+    ]);
+    await Deno.mkdir(`${outside}/runs`);
+    assertEquals(
+      (await dryRun(["report", `${outside}/runs`, `--out=${outside}/out`])).slice(4, 6),
+      [
+        `--allow-read=.,${outside}/out,${outside}/runs`,
+        `--allow-write=runs,${outside}/out`,
+      ],
+    );
+    assertEquals((await dryRun(["status", outside])).slice(3, 6), [
+      "-P=status",
+      `--allow-read=.,${outside}`,
+      "experiments/status.ts",
+    ]);
+  }));
+
 Deno.test("what names a base or data set of the Hub is no path, --to of fetch is one", () =>
   withFolder(async (outside) => {
     const names = ["--base", "hf:a/b@main", "--data=glue:SST-2", "--base=embedded"];
