@@ -42,6 +42,7 @@ export class Gpu {
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
   #error: string | null = null;
   #lost: string | null = null;
+  #closed = false;
 
   /** Wraps an open device; see {@linkcode openGpu}. */
   constructor(device: GPUDevice, adapter: AdapterDescription, maxBinding?: number, subgroup = 0) {
@@ -55,7 +56,7 @@ export class Gpu {
       this.#error ??= (event as GPUUncapturedErrorEvent).error.message;
     });
     device.lost.then((info) => {
-      if (info.reason !== "destroyed") this.#lost = info.message || "no reason given";
+      if (!this.#closed) this.#lost = info.message || "no reason given";
     });
   }
 
@@ -67,7 +68,8 @@ export class Gpu {
   check(): void {
     if (this.#lost !== null) {
       throw new Error(
-        `Cannot go on: the GPU device was lost (${this.#lost}); start the same command again, finished cells are kept`,
+        `Cannot go on: the GPU device was lost (${this.#lost}); start the same command again: ` +
+          "finished cells are kept, and a begun one goes on from its last checkpoint",
       );
     }
     if (this.#error !== null) throw new Error(`Cannot go on: the GPU reported: ${this.#error}`);
@@ -125,6 +127,7 @@ export class Gpu {
 
   /** Closes the device. */
   destroy(): void {
+    this.#closed = true;
     this.device.destroy();
   }
 }

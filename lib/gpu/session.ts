@@ -8,7 +8,12 @@
  * @module
  */
 
-import { constantAttributes, inputAttributes, variableAttributes } from "../graph/leaves.ts";
+import {
+  constantAttributes,
+  inputAttributes,
+  type Role,
+  variableAttributes,
+} from "../graph/leaves.ts";
 import { type MemoryPlan, MemoryPlanner } from "../graph/memory.ts";
 import { byteLength, type Node, storage, storedBytes } from "../graph/node.ts";
 import { plan } from "../graph/plan.ts";
@@ -188,6 +193,12 @@ export class Session {
       const bits = new Uint32Array(slot.size / 4).fill(0x7fff7fff); // NaN in both precisions
       this.gpu.device.queue.writeBuffer(slot, 0, bits);
     });
+  }
+
+  /** Variables of some roles that programs use, by name. */
+  variables(roles: readonly Role[]): Map<string, Node> {
+    const wanted = (node: Node) => roles.includes(variableAttributes(node).role);
+    return new Map([...this.#planner.variables].filter(([, node]) => wanted(node)));
   }
 
   /** Whether some program uses the variable. */

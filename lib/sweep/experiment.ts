@@ -153,6 +153,15 @@ export function checkExperimentValue(key: string, value: unknown, shown: string 
 /** Fills in what an experiment leaves out: base and data embedded, seed 0, runs in `runs`. */
 export function sweep(
   partial: Partial<Experiment> & Pick<Experiment, "methods">,
+  checkpoint: {
+    check: (value) => {
+      if (value === null) return true;
+      if (!isObject(value) || Object.keys(value).length !== 1) return false;
+      const { steps, seconds } = value;
+      return Number.isSafeInteger(steps) ? (steps as number) > 0 : (seconds as number) > 0;
+    },
+    rule: 'an object with a number above zero, as in {"steps":500} or {"seconds":120}, or null',
+  },
 ): Experiment {
   return {
     base: "embedded",

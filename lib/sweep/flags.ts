@@ -1,4 +1,5 @@
 import { parseArgs } from "@std/cli/parse-args";
+import { parseCheckpointInterval } from "../train/checkpoint.ts";
 import { parseBytes } from "../train/execution.ts";
 import { ioReason } from "../formats/io_error.ts";
 import { isJsonObject, parseStrictJson } from "../formats/strict_json.ts";
@@ -56,6 +57,8 @@ Settings for every method; several values, separated by commas, make a grid:
   --micro-batch N (none)        examples on the device at once; a batch's gradients add up
   --optimizer adamw|adafactor   --scale-parameter true|false (false; adafactor's)
   --schedule linear|cosine|constant           --warmup N (0): steps, or below 1 a share of them
+  --checkpoint 500|30s|5m|none   how often a running cell is saved, in steps or time (2m); the same
+                        command goes on from there to the same bits
   --weight-decay X (0.01)       --decay all|matrices (all); matrices: none on biases, norms, prompts
   --clip X|none (1)             --frozen-dropout X (0)
   --class-weights none|balanced|0:1,1:3       weight of each class in the loss
@@ -114,6 +117,7 @@ export async function experimentFromArgs(
       if (arg === "") return false;
       throw new TypeError(
         key === undefined
+    "checkpoint",
           ? `Cannot use argument "${arg}": only options are taken; ` +
             `quote values that hold spaces, as in --methods "lora:rank=8 full"`
           : `Cannot use option ${arg}: no such option; use ${
@@ -157,6 +161,7 @@ export async function experimentFromArgs(
   const start = startFrom(defaults, given);
   const whole = { ...start, ...given };
   // A flag takes the place of the same setting, whether that had one value or several.
+    else if (flag === "checkpoint") put("checkpoint", parseCheckpointInterval(value), flag);
   const flagged = new Set([...Object.keys(settings), ...Object.keys(axes)]);
   const kept = (object: object): object =>
     Object.fromEntries(Object.entries(object).filter(([key]) => !flagged.has(key)));

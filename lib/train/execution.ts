@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { CheckpointInterval } from "./checkpoint.ts";
+
 /** Time and memory of a run. */
 export interface Execution {
   /**
@@ -14,13 +16,19 @@ export interface Execution {
   readonly recompute: Recompute;
   /** Bytes that a run's plan may take on the device; null for no limit. */
   readonly memory: number | null;
+  /** How often a run that has a place for it is saved; null or absent for never. */
+  readonly checkpoint?: CheckpointInterval | null;
 }
 
 /** When to compute again. */
 export type Recompute = "auto" | "always" | "never";
 
 /** What is done unless asked otherwise. */
-export const defaultExecution: Execution = { recompute: "auto", memory: null };
+export const defaultExecution: Execution = {
+  recompute: "auto",
+  memory: null,
+  checkpoint: { seconds: 120 },
+};
 
 const UNITS: Readonly<Record<string, number>> = {
   "": 1,

@@ -11,14 +11,17 @@ import { planEpoch, planEvaluation, type PlannedBatch } from "../data/batches.ts
 import { checkPrecision } from "../gpu/adapter.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
-import { Session } from "../gpu/session.ts";
+import { Session, type Values } from "../gpu/session.ts";
 import type { MemoryPlan } from "../graph/memory.ts";
 import type { Node } from "../graph/node.ts";
 import { operationsOf } from "../graph/operations.ts";
 import { type Precision, storagePolicy } from "../graph/precision.ts";
+import { variableAttributes } from "../graph/leaves.ts";
 import type { Model } from "../models/model.ts";
 import type { LossScaling } from "../ops/loss_scale.ts";
 import { type Attached, fullPrecisionNames } from "../peft/method.ts";
+import type { Tensor } from "../formats/safetensors.ts";
+import type { Checkpoint, CheckpointInterval } from "./checkpoint.ts";
 import { defaultExecution, type Execution } from "./execution.ts";
 import { LOSS_CAPACITY, runGraphs } from "./graphs.ts";
 import { initialValues, type WeightValues } from "./initialize.ts";
@@ -60,7 +63,14 @@ export interface TrainRun {
   readonly execution?: Execution;
   readonly signal?: AbortSignal;
   readonly onSync?: (progress: SyncProgress) => void;
-  /** Called with the validation scores [examples][classes] after every epoch (once, for epoch 0, where nothing trains). */
+  /** Where the run goes on from: of the same run on the same device; from the start unless given. */
+  readonly resume?: Checkpoint | null;
+  /** Saves the run, as often as its execution says and when it is stopped; training waits. */
+  readonly onCheckpoint?: (checkpoint: Checkpoint) => Promise<void>;
+  /**
+   * Called with the validation scores [examples][classes] after every epoch (once, for epoch 0, where
+   * nothing trains), and first of all for the epochs that a run to go on from has behind it.
+   */
   readonly onEpoch?: (epoch: EpochOutcome) => EpochDecision | void;
 }
 
@@ -107,6 +117,8 @@ export interface TrainOutcome {
   readonly memory: MemoryPlan;
   /** Whether the backward pass computed the blocks' insides again. */
   readonly recomputed: boolean;
+  /** Seconds of the attempts before this one, up to the checkpoint that it went on from. */
+  readonly secondsBefore: number;
   /** Seconds spent in training steps, waits included, evaluation and compilation not. */
   readonly trainSeconds: number;
   /** Optimizer steps and epochs that were taken; fewer than planned where training stopped early. */
@@ -136,6 +148,10 @@ export async function train(run: TrainRun): Promise<TrainOutcome> {
   try {
     await planned.session.build(run.execution?.memory);
     return await trainIn(planned, run);
+  } catch (error) {
+    await new Promise((resolve) => setTimeout(resolve, 0)); // for the device to tell its loss
+    run.gpu.check();
+    throw error;
   } finally {
     planned.session.destroy();
   }
@@ -225,19 +241,47 @@ async function trainIn(planned: PlannedRun, run: TrainRun): Promise<TrainOutcome
   for (const [name, values] of update?.initial ?? []) session.upload(name, values);
   session.upload("seed", Uint32Array.of(seed));
 
+  const started = performance.now();
+  const past = run.resume ?? null;
+  if (past !== null) restore(session, attached, past);
   const evaluate = () => scoreSplit(session, scoring, validation);
   const names = attached.trainable.map(({ name }) => name);
-  let kept: Map<string, Float32Array<ArrayBuffer>> | null = null;
-  let trainSeconds = 0;
-  let done = 0;
-  let ended = 0;
+  const outcomes: EpochOutcome[] = [];
+  let kept = past?.kept ? valuesOf(past.kept) : null;
+  let trainSeconds = past?.trainSeconds ?? 0;
+  let done = past?.step ?? 0;
+  let ended = past?.epoch ?? 0;
+  let stopped = false;
+  for (const outcome of past?.outcomes ?? []) {
+    outcomes.push(outcome);
+    stopped = run.onEpoch?.(outcome)?.stop === true; // what was kept, the checkpoint has
+  }
+  const every = run.execution?.checkpoint ?? null;
+  const clock = new CheckpointClock(run.onCheckpoint === undefined ? null : every, done);
+  const saveIfDue = async (epoch: number, batch: number, losses: readonly number[]) => {
+    if (!clock.due(done) && !(run.signal?.aborted && clock.behind(done))) return;
+    const shape = new Map(attached.trainable.map(({ name, shape }) => [name, shape]));
+    await run.onCheckpoint!({
+      ...{ step: done, epoch, batch, trainSeconds },
+      outcomes: [...outcomes],
+      losses: [...losses],
+      seconds: (past?.seconds ?? 0) + (performance.now() - started) / 1000,
+      variables: await snapshot(session, attached),
+      kept: kept &&
+        new Map([...kept].map(([name, data]) => [name, { shape: shape.get(name)!, data }])),
+    });
+    clock.saved(done);
+  };
   if (training !== null && updating !== null) {
     for (const [epoch, plan] of plans.entries()) {
-      const losses: number[] = [];
+      if (epoch < ended || stopped) continue;
+      const behind = epoch === past?.epoch ? past.batch : 0;
+      const losses: number[] = behind > 0 ? [...past!.losses] : [];
       let since = performance.now();
       let synced = done;
       let interval = 1;
       for (const [i, batch] of plan.entries()) {
+        if (i < behind) continue;
         const program = training.get(batch.bucketLength)!;
         const { examples } = rowsOf(run.train, batch, batchSize);
         const weight = run.task.weight(examples);
@@ -248,28 +292,33 @@ async function trainIn(planned: PlannedRun, run: TrainRun): Promise<TrainOutcome
           session.run(i + 1 < parts.length ? [program] : [program, updating]);
         }
         done++;
-        if (done - synced < interval && i + 1 < plan.length) continue;
+        const last = i + 1 === plan.length;
+        if (done - synced < interval && !last && !clock.dueByStep(done)) continue;
         losses.push(...await readLosses(session, synced, done));
         const seconds = (performance.now() - since) / 1000;
         const rate = (done - synced) / seconds;
         trainSeconds += seconds;
         interval = Math.max(1, Math.min(LOSS_CAPACITY - 1, Math.round(rate * SYNC_SECONDS)));
-        since = performance.now();
         synced = done;
         const loss = losses[losses.length - 1];
         run.onSync?.({ epoch: epoch + 1, step: done, steps, loss, stepsPerSecond: rate });
+        await saveIfDue(epoch, i + 1, losses);
         run.signal?.throwIfAborted();
+        since = performance.now();
       }
       ended = epoch + 1;
-      const decision = run.onEpoch?.({
+      const outcome: EpochOutcome = {
         epoch: ended,
         losses,
         scores: await evaluate(),
         ...(update!.lossScale === null ? {} : { lossScale: await readLossScale(session) }),
-      });
+      };
+      const decision = run.onEpoch?.(outcome);
       if (decision?.keep) kept = await session.readVariables(names);
+      outcomes.push(outcome);
+      stopped = decision?.stop === true;
+      await saveIfDue(ended, 0, []);
       run.signal?.throwIfAborted();
-      if (decision?.stop) break;
     }
   } else {
     run.onEpoch?.({ epoch: 0, losses: [], scores: await evaluate() });
@@ -286,6 +335,7 @@ async function trainIn(planned: PlannedRun, run: TrainRun): Promise<TrainOutcome
   return {
     memory: session.memory(),
     recomputed,
+    secondsBefore: past?.seconds ?? 0,
     trainSeconds,
     steps: done,
     epochs: ended,
@@ -357,4 +407,79 @@ async function readLosses(session: Session, from: number, to: number): Promise<n
 async function readLossScale(session: Session): Promise<LossScale> {
   const [scale, , skippedSteps] = (await session.readVariables(["loss_scale"])).get("loss_scale")!;
   return { scale, skippedSteps };
+}
+
+/**
+ * What training changes: what trains (of the base, too), and the state of its optimizer. Gradients are
+ * zero between steps; the rest is given by the run.
+ */
+function changing(session: Session, { trainable }: Attached): Map<string, Node> {
+  const given = ["seed", "schedule"];
+  const state = [...session.variables(["optimizer", "control"])];
+  return new Map([
+    ...trainable.map(({ name, node }) => [name, node] as const),
+    ...state.filter(([name]) => !given.includes(name)),
+  ]);
+}
+
+async function snapshot(session: Session, attached: Attached): Promise<Map<string, Tensor>> {
+  const variables = changing(session, attached);
+  const values = await session.readVariables([...variables.keys()]);
+  return new Map([...variables].map(([name, node]) => {
+    const { shape, dtype } = variableAttributes(node);
+    const data = values.get(name)!;
+    // Read back as f32 whatever it is: the bits count.
+    return [name, { shape, data: dtype === "f32" ? data : new Uint32Array(data.buffer) }];
+  }));
+}
+
+/** @throws TypeError where the checkpoint has other variables than the run. */
+function restore(session: Session, attached: Attached, { variables }: Checkpoint): void {
+  const names = new Set([...changing(session, attached).keys(), ...variables.keys()]);
+  const odd = [...names].find((name) => !session.has(name) || !variables.has(name));
+  if (odd !== undefined) {
+    throw new TypeError(
+      `Cannot go on from the checkpoint: run and checkpoint differ in variable ${odd}; remove the ` +
+        "run's checkpoints to start it again",
+    );
+  }
+  for (const [name, { data }] of variables) session.upload(name, data as Values);
+}
+
+function valuesOf(tensors: ReadonlyMap<string, Tensor>): Map<string, Float32Array<ArrayBuffer>> {
+  return new Map([...tensors].map(([name, { data }]) => [name, data as Float32Array<ArrayBuffer>]));
+}
+
+/** When a run is to be saved. */
+class CheckpointClock {
+  readonly #every: CheckpointInterval | null;
+  #step: number;
+  #time = performance.now();
+
+  constructor(every: CheckpointInterval | null, step: number) {
+    this.#every = every;
+    this.#step = step;
+  }
+
+  /** Whether the steps' number alone says so. */
+  dueByStep(step: number): boolean {
+    const every = this.#every;
+    return every !== null && "steps" in every && step - this.#step >= every.steps;
+  }
+
+  due(step: number): boolean {
+    const every = this.#every;
+    if (every === null || "steps" in every) return this.dueByStep(step);
+    return this.behind(step) && performance.now() - this.#time >= every.seconds * 1000;
+  }
+
+  /** Whether it is saved at all, and there is something new to save. */
+  behind(step: number): boolean {
+    return this.#every !== null && step > this.#step;
+  }
+
+  saved(step: number): void {
+    this.#step = step;
+    this.#time = performance.now();
+  }
 }

@@ -31,7 +31,7 @@ Deno.test("experimentFromArgs() reads every flag", async () => {
       "f16",
     ],
     ...["--split", "0.2", "--split-seed", "3", "--eval", "test,train", "--start", "saved/lora"],
-    ...["--eval-backend", "ort"],
+    ...["--eval-backend", "ort", "--checkpoint", "5m"],
     ...["--micro-batch", "8", "--optimizer", "adafactor", "--scale-parameter", "true"],
     ...["--class-weights", "0:1,1:3", "--patience", "2", "--metric", "f1", "--keep", "best"],
   );
@@ -51,6 +51,7 @@ Deno.test("experimentFromArgs() reads every flag", async () => {
       epochs: 2,
       batchSize: 16,
       maxLength: 64,
+    checkpoint: { seconds: 300 },
       warmup: 10,
       schedule: "constant",
       clipNorm: null,
