@@ -45,6 +45,22 @@ export const ONNX_RUNTIME_FOLDER: string = `node_modules/.deno/${
   ONNX_RUNTIME_PACKAGE.replace("npm:", "")
 }`;
 
+const NOT_GRANTED =
+  "this process was not granted FFI to its library; start it with ./tunegrid, which grants it where " +
+  `it is asked for, or add --node-modules-dir=auto --allow-ffi=${ONNX_RUNTIME_FOLDER}`;
+
+/**
+ * Refuses a task without FFI to {@linkcode ONNX_RUNTIME_FOLDER}, before the package is fetched.
+ *
+ * @throws Error with what to do.
+ */
+export function checkOnnxRuntimeGranted(): void {
+  const { state } = Deno.permissions.querySync({ name: "ffi", path: ONNX_RUNTIME_FOLDER });
+  if (state !== "granted") {
+    throw new Error(`Cannot load ONNX Runtime (${ONNX_RUNTIME_PACKAGE}): ${NOT_GRANTED}`);
+  }
+}
+
 let loading: Promise<OnnxRuntime> | null = null;
 
 /**
@@ -58,8 +74,7 @@ export async function loadOnnxRuntime(): Promise<OnnxRuntime> {
     return await loading;
   } catch (error) {
     const reason = error instanceof Deno.errors.NotCapable
-      ? "this process was not granted FFI to its library; start it with ./tunegrid, which grants it where it is asked for, or add " +
-        `--node-modules-dir=auto --allow-ffi=${ONNX_RUNTIME_FOLDER}`
+      ? NOT_GRANTED
       : `${
         error instanceof Error ? error.message.split("\n")[0] : error
       }; it is fetched from npm on first use`;

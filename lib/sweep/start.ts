@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkOnnxRuntimeGranted } from "../infer/onnx_runtime.ts";
 import { methods } from "../peft/index.ts";
 import type { Experiment } from "./experiment.ts";
 import { main } from "./main.ts";
@@ -33,7 +34,10 @@ export async function start(
     published,
     methods,
     // Loaded only when there is something to run or to plan: they bring the whole engine.
-    prepare: async (resolved) => await (await import("./cell_runner.ts")).prepareSweep(resolved),
+    prepare: async (resolved) => {
+      if (resolved.evalBackend === "ort") checkOnnxRuntimeGranted();
+      return await (await import("./cell_runner.ts")).prepareSweep(resolved);
+    },
     dryRun: async (resolved) => await (await import("./dry_run.ts")).dryRun(resolved, published),
   });
 }

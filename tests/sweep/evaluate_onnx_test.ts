@@ -68,11 +68,14 @@ Deno.test("--eval-backend ort measures what WebGPU would, in cells of its own", 
 
 Deno.test("the sweep's own set has no FFI: what to do is said before anything is trained", async () => {
   const [, ...args] = config.tasks.sweep.command.split(" ");
+  const lock = await Deno.readTextFile("deno.lock");
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [...args, "--methods", "head", "--eval-backend", "ort", "--out", "runs/.evaluate_onnx"],
     env: { NO_COLOR: "1" },
   }).output();
   await Deno.remove("runs/.evaluate_onnx", { recursive: true });
+  // Nothing was fetched either, which the lock file would show.
+  assertEquals(await Deno.readTextFile("deno.lock"), lock);
   const decoder = new TextDecoder();
   assertEquals([code, decoder.decode(stdout)], [1, ""]);
   const message = decoder.decode(stderr);
