@@ -96,9 +96,9 @@ export function choiceNotes(
       `given more: ${given.map(({ approach, tried }) => `${approach}: ${tried}`).join("; ")}`;
   const bias = tested
     ? "validation chooses, and the test columns report"
-    : "its validation figures are biased upwards by that choice, and no test split is there to report";
+    : "validation figures are biased upwards by that choice, and no test split is there to report";
   return [
-    `${budget}; its row is the one with the best mean validation metric over the seeds: ${bias}. ` +
+    `${budget}; each row is the one with the best mean validation metric over the seeds: ${bias}. ` +
     `table.csv has all settings, and --choose none shows them.`,
   ];
 }

@@ -9,6 +9,7 @@ import {
   parseMethods,
   resolveMethod,
 } from "./method_spec.ts";
+import { settingFlags } from "./setting_text.ts";
 
 /** A whole comparison: what is trained on what, by which methods, with which settings and seeds. */
 export interface Experiment extends Execution {
@@ -22,6 +23,17 @@ export interface Experiment extends Execution {
   axes: { readonly [K in keyof TrainSettings]?: readonly TrainSettings[K][] };
   /** One run of every cell for each seed. */
   seeds: readonly number[];
+  /**
+   * Flags of settings, and names of method options, that are chosen per method on the validation
+   * split: the table shows each method once, with the best of its settings. Empty: all are shown.
+   */
+  choose: readonly string[];
+  /** Configurations drawn at random from the grid, evenly over the methods; null takes all. */
+  sample: number | null;
+  /** Decides which. */
+  sampleSeed: number;
+  /** Seconds after which no further cell begins; methods take turns until then; null: no limit. */
+  budget: number | null;
   /** Settings for all methods; what a method is given itself goes first. */
   settings: Partial<TrainSettings>;
   /** Training examples, drawn stratified by the seed; null takes all. */
@@ -81,6 +93,20 @@ const rules: Record<keyof Experiment, { check: (value: unknown) => boolean; rule
       Array.isArray(value) && value.length > 0 && value.every(seed) && distinct(value),
     rule: "different whole numbers from 0 to 4294967295, at least one",
   },
+  choose: {
+    check: (value) => Array.isArray(value) && value.every(text) && distinct(value),
+    rule: "different names of settings or options",
+  },
+  sample: {
+    check: (value) => value === null || (Number.isSafeInteger(value) && (value as number) > 0),
+    rule: "a whole number of at least 1",
+  },
+  sampleSeed: { check: seed, rule: "a whole number from 0 to 4294967295" },
+  budget: {
+    check: (value) =>
+      value === null || (typeof value === "number" && value > 0 && Number.isFinite(value)),
+    rule: "a number of seconds above 0",
+  },
   settings: { check: isObject, rule: "an object of settings" },
   trainSize: {
     check: (value) => value === null || (Number.isSafeInteger(value) && (value as number) > 0),
@@ -127,6 +153,15 @@ const rules: Record<keyof Experiment, { check: (value: unknown) => boolean; rule
     check: (value) => value === null || (Number.isSafeInteger(value) && (value as number) > 0),
     rule: "a whole number of bytes of at least 1",
   },
+  checkpoint: {
+    check: (value) => {
+      if (value === null) return true;
+      if (!isObject(value) || Object.keys(value).length !== 1) return false;
+      const { steps, seconds } = value;
+      return Number.isSafeInteger(steps) ? (steps as number) > 0 : (seconds as number) > 0;
+    },
+    rule: 'an object with a number above zero, as in {"steps":500} or {"seconds":120}, or null',
+  },
   start: { check: textOrNull, rule: "a folder" },
   out: { check: text, rule: "a folder" },
 };
@@ -153,21 +188,16 @@ export function checkExperimentValue(key: string, value: unknown, shown: string 
 /** Fills in what an experiment leaves out: base and data embedded, seed 0, runs in `runs`. */
 export function sweep(
   partial: Partial<Experiment> & Pick<Experiment, "methods">,
-  checkpoint: {
-    check: (value) => {
-      if (value === null) return true;
-      if (!isObject(value) || Object.keys(value).length !== 1) return false;
-      const { steps, seconds } = value;
-      return Number.isSafeInteger(steps) ? (steps as number) > 0 : (seconds as number) > 0;
-    },
-    rule: 'an object with a number above zero, as in {"steps":500} or {"seconds":120}, or null',
-  },
 ): Experiment {
   return {
     base: "embedded",
     data: "embedded",
     axes: {},
     seeds: [0],
+    choose: ["lr"],
+    sample: null,
+    sampleSeed: 0,
+    budget: null,
     settings: {},
     trainSize: null,
     split: null,
@@ -215,6 +245,14 @@ export function resolveExperiment(
     if (name === "zero_shot" && Object.keys(settings ?? {}).length > 0) {
       throw new TypeError(`Cannot give zero_shot training settings: it trains nothing`);
     }
+  }
+  const options = new Set(methods.flatMap(({ options }) => Object.keys(options)));
+  for (const name of experiment.choose) {
+    if (options.has(name) || Object.hasOwn(settingFlags, name)) continue;
+    throw new TypeError(
+      `Cannot choose "${name}": neither a setting nor an option of these methods; use ` +
+        [...Object.keys(settingFlags), ...options].join(", "),
+    );
   }
   return { ...experiment, methods };
 }

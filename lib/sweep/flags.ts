@@ -11,7 +11,9 @@ import {
   resolveExperiment,
   sweep,
 } from "./experiment.ts";
-import type { MethodRegistry } from "./method_spec.ts";
+import { spreadAxes } from "./method_axes.ts";
+import { type MethodRegistry, type MethodRequest, readMethods } from "./method_spec.ts";
+import { parseDuration } from "./parse_duration.ts";
 import { isReference } from "./references.ts";
 import { parseSetting, settingFlags, splitValues, textValue } from "./setting_text.ts";
 
@@ -30,6 +32,13 @@ export function usage(about: string): string {
   --methods "..."       for instance "lora:rank=1,8;lr=5e-3 adapter:bottleneck=8 full zero_shot":
                         options after a colon, separated by semicolons; several values by commas
   --seeds 0,1,2         one run of every cell for each seed
+  --axes "..."          values for all methods that have them, for instance "rank,alpha=1:2,8:16;lr=1e-3":
+                        names linked by commas, their values by colons
+  --choose lr,...       settings or options of which each method is shown with its best on validation
+                        (lr); none shows all
+  --sample N            N configurations of the grid, drawn evenly over methods, each with all seeds
+  --sample-seed N       decides which (0)
+  --budget 20m          begin no cell after this time; methods take turns until then
   --train-size N        training examples, drawn stratified by the seed
   --split 0.2           share of a single training file that becomes validation, stratified
   --split-seed N        decides which examples these are (0)
@@ -48,6 +57,8 @@ export function usage(about: string): string {
   --memory BYTES        budget for a run's memory on the device, for instance 2GB (no limit)
   --recompute auto|always|never   keep the borders of blocks alone for the backward pass and compute
                         the rest again; auto where a plan would not fit otherwise
+  --checkpoint 500|30s|5m|none   how often a running cell is saved, in steps or time (2m); the same
+                        command goes on from there to the same bits
   --dry-run             print cells, parameters, planned bytes and operations, and run nothing
   --log-format json     one line of JSON for each event instead of bars and table
   --experiment FILE     a JSON file with the same values; options given besides it go first
@@ -57,8 +68,6 @@ Settings for every method; several values, separated by commas, make a grid:
   --micro-batch N (none)        examples on the device at once; a batch's gradients add up
   --optimizer adamw|adafactor   --scale-parameter true|false (false; adafactor's)
   --schedule linear|cosine|constant           --warmup N (0): steps, or below 1 a share of them
-  --checkpoint 500|30s|5m|none   how often a running cell is saved, in steps or time (2m); the same
-                        command goes on from there to the same bits
   --weight-decay X (0.01)       --decay all|matrices (all); matrices: none on biases, norms, prompts
   --clip X|none (1)             --frozen-dropout X (0)
   --class-weights none|balanced|0:1,1:3       weight of each class in the loss
@@ -102,7 +111,13 @@ export async function experimentFromArgs(
     ...Object.keys(textFlags),
     ...Object.keys(settingFlags),
     "seeds",
+    "axes",
+    "choose",
+    "sample",
+    "sample-seed",
+    "budget",
     "memory",
+    "checkpoint",
     "train-size",
     "split",
     "split-seed",
@@ -117,7 +132,6 @@ export async function experimentFromArgs(
       if (arg === "") return false;
       throw new TypeError(
         key === undefined
-    "checkpoint",
           ? `Cannot use argument "${arg}": only options are taken; ` +
             `quote values that hold spaces, as in --methods "lora:rank=8 full"`
           : `Cannot use option ${arg}: no such option; use ${
@@ -141,8 +155,13 @@ export async function experimentFromArgs(
     if (typeof value !== "string") continue;
     if (flag in textFlags) put(textFlags[flag as keyof typeof textFlags], value, flag);
     else if (flag === "seeds") put("seeds", value.split(",").map(textValue), flag);
+    else if (flag === "choose") put("choose", value === "none" ? [] : value.split(","), flag);
+    else if (flag === "sample") put("sample", textValue(value), flag);
+    else if (flag === "sample-seed") put("sampleSeed", textValue(value), flag);
+    else if (flag === "budget") put("budget", parseDuration(value, `--${flag}`), flag);
     else if (flag === "train-size") put("trainSize", textValue(value), flag);
     else if (flag === "memory") put("memory", parseBytes(value), flag);
+    else if (flag === "checkpoint") put("checkpoint", parseCheckpointInterval(value), flag);
     else if (flag === "split") put("split", textValue(value), flag);
     else if (flag === "split-seed") put("splitSeed", textValue(value), flag);
     else if (flag === "eval") put("evaluate", value.split(","), flag);
@@ -161,17 +180,32 @@ export async function experimentFromArgs(
   const start = startFrom(defaults, given);
   const whole = { ...start, ...given };
   // A flag takes the place of the same setting, whether that had one value or several.
-    else if (flag === "checkpoint") put("checkpoint", parseCheckpointInterval(value), flag);
   const flagged = new Set([...Object.keys(settings), ...Object.keys(axes)]);
   const kept = (object: object): object =>
     Object.fromEntries(Object.entries(object).filter(([key]) => !flagged.has(key)));
   return resolveExperiment({
     ...whole,
+    methods: typeof flags.axes === "string"
+      ? withAxes(whole.methods, flags.axes, registry)
+      : whole.methods,
     settings: isJsonObject(whole.settings)
       ? { ...kept(whole.settings), ...settings }
       : whole.settings,
     axes: isJsonObject(whole.axes) ? { ...kept(whole.axes), ...axes } : whole.axes,
   }, registry);
+}
+
+function withAxes(
+  methods: Experiment["methods"],
+  axes: string,
+  registry: MethodRegistry,
+): MethodRequest[] {
+  if (typeof methods === "string") {
+    return spreadAxes(readMethods(methods, registry), axes, registry);
+  }
+  throw new TypeError(
+    `Cannot use --axes with a list of methods: name them by --methods "...", or give each its values`,
+  );
 }
 
 /** What the default experiment was tuned for holds for its own base and data alone. */

@@ -7,6 +7,7 @@ import {
 import { type Cell, cellId, NUMERICS_VERSION } from "./cell.ts";
 import type { ResolvedExperiment } from "./experiment.ts";
 import type { MethodRequest } from "./method_spec.ts";
+import { sampleCells } from "./sample_cells.ts";
 
 /** The part of a cell that all cells of one experiment share, known once base and data are read. */
 export type CellContext = Pick<
@@ -17,7 +18,8 @@ export type CellContext = Pick<
 /**
  * The cells of an experiment, in the order of its methods, then of its axes (the last varying
  * fastest), then of its seeds; a cell that comes up twice stands once. What a method is given
- * itself goes before the experiment's axes, and these before its settings.
+ * itself goes before the experiment's axes, and these before its settings. Where the experiment
+ * samples, only the cells drawn.
  *
  * @throws {RangeError} When a setting's value breaks its rule
  */
@@ -39,7 +41,9 @@ export function expandGrid(experiment: ResolvedExperiment, context: CellContext)
       }
     }
   }
-  return [...cells.values()];
+  const { sample, sampleSeed } = experiment;
+  const all = [...cells.values()];
+  return sample === null ? all : sampleCells(all, sample, sampleSeed);
 }
 
 function methodSettings(

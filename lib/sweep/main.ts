@@ -6,11 +6,11 @@ import { experimentFromArgs, usage } from "./flags.ts";
 import { jsonLine, jsonReporter } from "./json_reporter.ts";
 import { methodInfo, type MethodRegistry, type MethodSpec } from "./method_spec.ts";
 import { findPublished, type PublishedTable } from "./published.ts";
-import { standardReporter } from "./progress.ts";
+import { duration, standardReporter } from "./progress.ts";
 import type { PreparedSweep } from "./run_cell.ts";
-import { isDone, openOut } from "./run_folder.ts";
+import { isDone, openOut, readRun } from "./run_folder.ts";
 import { runFolder, runSweep } from "./runner.ts";
-import { writeSweepRecord } from "./sweep_record.ts";
+import { type PlannedCell, writeSweepRecord } from "./sweep_record.ts";
 import { writeTable } from "./table.ts";
 
 /** What a sweep is built from. */
@@ -109,7 +109,7 @@ export async function sweepMain(
     signal.throwIfAborted();
     prepared = await parts.prepare(resolved);
     signal.throwIfAborted();
-    return await runPrepared(prepared, out, parts, signal, json);
+    return await runPrepared(prepared, resolved, parts, signal, json);
   };
   try {
     return await Promise.race([work().finally(() => settled = true), stopped.promise]);
@@ -151,7 +151,7 @@ function takeLogFormat(args: readonly string[]): { words: string[]; json: boolea
 
 async function runPrepared(
   { cells, runCell, adapter, notes }: PreparedSweep,
-  out: string,
+  { out, choose, budget }: ResolvedExperiment,
   { methods, published }: SweepParts,
   signal: AbortSignal,
   json: boolean,
@@ -172,18 +172,21 @@ async function runPrepared(
     epochs: cell.settings.epochs,
     published: find(cell.method),
   }));
-  await writeSweepRecord(out, { cells: planned, notes: publishedNotes });
+  await writeSweepRecord(out, { cells: planned, notes: publishedNotes, choose });
   const summary = await runSweep(cells, runCell, {
     out,
     label,
     environment: environment(adapter ?? null),
     reporter: json ? jsonReporter((line) => console.log(line)) : standardReporter(),
     signal,
+    budget,
   });
   if (summary.skipped > 0 && !json) {
     console.log(`${summary.skipped} of ${cells.length} cells were done before, in ${out}`);
   }
-  const table = await writeTable(out, cells.map(cellId), { find, notes: publishedNotes });
+  const left = budget === null ? [] : await notRun(out, planned, budget);
+  const belowTable = { find, notes: [...publishedNotes, ...left] };
+  const table = await writeTable(out, cells.map(cellId), belowTable, { choose });
   const tables = [`${out}/table.csv`, `${out}/table.md`];
   tell("end", { ...summary, tables }, `\n${table}\n\nTables: ${tables.join(", ")}`);
   if (summary.failed > 0) {
@@ -193,4 +196,21 @@ async function runPrepared(
     );
   }
   return summary.failed > 0 ? 1 : 0;
+}
+
+/** Which cells the budget did not reach, in words. */
+async function notRun(
+  out: string,
+  planned: readonly PlannedCell[],
+  budget: number,
+): Promise<string[]> {
+  const runs = await Promise.all(planned.map(({ id }) => readRun(`${out}/${id}`)));
+  const left = planned.filter((_, i) => runs[i] === null);
+  if (left.length === 0) return [];
+  const counts = [...Map.groupBy(left, ({ approach }) => approach)]
+    .map(([approach, own]) => `${approach}: ${own.length}`);
+  return [
+    `Not run, as the budget of ${duration(budget)} was over: ${left.length} of ${planned.length} ` +
+    `cells (${counts.join("; ")}).`,
+  ];
 }

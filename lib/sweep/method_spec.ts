@@ -1,6 +1,6 @@
 import type { MethodOptions } from "../peft/method.ts";
 import type { TrainSettings } from "../train/settings.ts";
-import { parseSetting, settingFlags, splitValues, textValue } from "./setting_text.ts";
+import { parseAxis, spread } from "./method_axes.ts";
 
 /** A fine-tuning method with every option resolved. */
 export interface MethodSpec {
@@ -59,23 +59,32 @@ export function methodInfo(name: string, registry: MethodRegistry): MethodInfo {
 /**
  * Reads methods such as `lora:rank=1,8;lr=5e-3 full`: separated by white space, options after a
  * colon and separated by semicolons, several values separated by commas. Several values of several
- * options make their product, the last option varying fastest. Names of training settings
- * ({@linkcode settingFlags}) go to the method's settings, all others to its options.
+ * options make their product, the last option varying fastest; linked ones, as in
+ * `lora:rank,alpha=1:2,8:16`, change together. Names of training settings ({@linkcode settingFlags})
+ * go to the method's settings, all others to its options.
  *
  * @throws {TypeError} When the text is malformed, or names an unknown method or option
  * @throws {RangeError} When a value breaks its rule
  */
 export function parseMethods(text: string, registry: MethodRegistry): MethodRequest[] {
+  return readMethods(text, registry).map((request) => ({
+    ...request,
+    ...resolveMethod(request, registry),
+  }));
+}
+
+/** {@linkcode parseMethods} without filling options in. */
+export function readMethods(text: string, registry: MethodRegistry): MethodRequest[] {
   const words = text.split(/\s+/).filter((word) => word !== "");
   if (words.length === 0) {
     throw new TypeError(
       `Cannot read methods: the text is empty; use for instance "lora:rank=8 full"`,
     );
   }
-  return words.flatMap((word) => parseMethod(word, registry));
+  return words.flatMap((word) => readMethod(word, registry));
 }
 
-function parseMethod(word: string, registry: MethodRegistry): MethodRequest[] {
+function readMethod(word: string, registry: MethodRegistry): MethodRequest[] {
   const colon = word.indexOf(":");
   const name = colon < 0 ? word : word.slice(0, colon);
   if (/[;=,]/.test(name)) {
@@ -88,31 +97,14 @@ function parseMethod(word: string, registry: MethodRegistry): MethodRequest[] {
   let requests: MethodRequest[] = [{ name, options: {}, settings: {} }];
   const seen = new Set<string>();
   for (const part of colon < 0 ? [] : word.slice(colon + 1).split(";")) {
-    const [, key, list] = /^([^=]+)=(.+)$/.exec(part) ?? [];
-    const values = list === undefined ? [] : splitValues(key, list);
-    if (key === undefined || values.includes("")) {
-      throw new TypeError(
-        `Cannot read "${part}" in method "${word}": must be option=value or option=value,value`,
-      );
+    const axis = parseAxis(part, `method "${word}"`, name);
+    for (const key of axis.names) {
+      if (seen.has(key)) {
+        throw new TypeError(`Cannot read method "${word}": option ${key} is given twice`);
+      }
+      seen.add(key);
     }
-    if (seen.has(key)) {
-      throw new TypeError(`Cannot read method "${word}": option ${key} is given twice`);
-    }
-    seen.add(key);
-    const isSetting = Object.hasOwn(settingFlags, key);
-    requests = requests.flatMap((request) =>
-      values.map((value) =>
-        isSetting
-          ? {
-            ...request,
-            settings: {
-              ...request.settings,
-              ...parseSetting(key, value, `${name}'s ${key}`),
-            },
-          }
-          : { ...request, options: { ...request.options, [key]: textValue(value) } }
-      )
-    );
+    requests = spread(requests, axis);
   }
-  return requests.map((request) => ({ ...request, ...resolveMethod(request, registry) }));
+  return requests;
 }

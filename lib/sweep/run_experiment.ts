@@ -78,6 +78,7 @@ export async function runExperiment(
         end: (now, outcome) => Promise.resolve(onCell?.(now, outcome)),
       },
       signal,
+      budget: resolved.budget,
     });
   } finally {
     prepared.close();
@@ -86,5 +87,5 @@ export async function runExperiment(
     prepared.cells.map((cell) => readAnsweredRun(`${out}/${cellId(cell)}`)),
   );
   const runs = read.filter((run) => run !== null);
-  return { table: buildTable(runs), runs };
+  return { table: buildTable(runs, { choose: resolved.choose }), runs };
 }

@@ -11,6 +11,7 @@ import {
   writeError,
   writeMetrics,
 } from "./run_folder.ts";
+import { inTurns } from "./take_turns.ts";
 
 /** How a cell ended. */
 export type Outcome =
@@ -55,6 +56,8 @@ export interface SweepOptions {
   reporter: SweepReporter;
   /** Stops the sweep. */
   signal: AbortSignal;
+  /** Seconds after which no cell begins, while methods take turns; null or absent for no limit. */
+  budget?: number | null;
 }
 
 /** How many cells ended in which way. */
@@ -67,18 +70,22 @@ export function runFolder(out: string, cell: Cell): string {
 
 /**
  * Runs the cells that are not done yet, one after the other; one that fails leaves its error in its
- * folder, and the others go on.
+ * folder, and the others go on. Under a budget the cells come in turns of their methods, the one that
+ * runs when it is over goes on to its end, and the rest have no folder.
  *
  * @throws {unknown} The signal's reason, once the running cell has stopped after an abort
  */
 export async function runSweep(
   cells: readonly Cell[],
   runCell: RunCell,
-  { out, label, environment, reporter, signal }: SweepOptions,
+  { out, label, environment, reporter, signal, budget = null }: SweepOptions,
 ): Promise<SweepSummary> {
   const summary: SweepSummary = { done: 0, skipped: 0, failed: 0 };
-  for (const [index, cell] of cells.entries()) {
+  const end = budget === null ? Infinity : performance.now() + 1000 * budget;
+  for (const [index, cell] of (budget === null ? cells : inTurns(cells)).entries()) {
     signal.throwIfAborted();
+    // Cells that are done already take no time, and are counted.
+    if (performance.now() >= end && !await isDone(runFolder(out, cell))) continue;
     const approach = label(cell.method);
     const place = { number: index + 1, count: cells.length, approach, seed: cell.seed };
     const description = { id: cellId(cell), approach, cell, environment };

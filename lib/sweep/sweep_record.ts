@@ -24,6 +24,8 @@ export interface SweepRecord {
   readonly cells: readonly PlannedCell[];
   /** What stands below the table besides its own notes. */
   readonly notes: readonly string[];
+  /** Settings and options that are chosen per method; absent in records of older versions. */
+  readonly choose?: readonly string[];
 }
 
 /** Writes `sweep.json`. */

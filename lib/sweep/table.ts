@@ -20,7 +20,7 @@ export interface Quantity {
   sd: number | null;
   /**
    * Lower end of its 95 % interval: Student's t over several seeds; Wilson's for the accuracy of one
-   * run; null where there is none.
+   * run, or of seeds that are alike; null where there is none.
    */
   lower: number | null;
   /** Upper end. */
@@ -200,9 +200,14 @@ const accuracyExamples: { [K in QuantityName]?: (run: Run) => number } = {
   trainAccuracy: ({ result }) => result!.splits.train.examples,
 };
 
-/** An accuracy's interval: Wilson's for one run, never below 0 or above 1 for several. */
+/**
+ * An accuracy's interval: Wilson's for one run, or where the seed changes nothing, so that runs are
+ * one; Student's for several, never below 0 or above 1.
+ */
 function accuracyQuantity(one: Quantity, [examples]: readonly number[]): Quantity {
-  if (one.sd === null) return { ...one, ...wilson(Math.round(one.mean * examples), examples) };
+  if (one.sd === null || one.sd === 0) {
+    return { ...one, ...wilson(Math.round(one.mean * examples), examples) };
+  }
   return { ...one, lower: Math.max(0, one.lower!), upper: Math.min(1, one.upper!) };
 }
 
@@ -277,7 +282,7 @@ function tableNotes(runs: readonly Run[], rows: readonly TableRow[]): string[] {
   if (rows.some(({ values }) => values.lastAccuracy?.sd != null)) {
     notes.push(
       "± is the sample standard deviation over the seeds; 95 % is Student's t interval of their mean " +
-        "on these examples, and where there is one run, Wilson's interval for the choice of examples.",
+        "on these examples, and where seeds are one or alike, Wilson's interval for the choice of examples.",
     );
   } else if (rows.some(({ values }) => values.lastAccuracy !== null)) {
     notes.push("95 % is Wilson's interval of one run, for the choice of examples.");

@@ -123,9 +123,10 @@ export const columns: Readonly<Record<QuantityName, Column>> = {
   totalParameters: {
     csv: "total_parameters",
     long: "total parameters",
-    short: "params",
+    short: "",
     write: thousands,
     spread: "csv",
+    place: "markdown",
   },
   trainableParameters: {
     csv: "trainable_parameters",
@@ -154,9 +155,10 @@ export const columns: Readonly<Record<QuantityName, Column>> = {
   examplesPerSecond: {
     csv: "examples_per_second",
     long: "examples/s",
-    short: "ex/s",
+    short: "",
     write: rate,
     spread: "csv",
+    place: "markdown",
   },
   peakBytes: {
     csv: "peak_gpu_bytes",
@@ -229,6 +231,10 @@ function standingText(row: TableRow): string {
 export interface ShownColumn {
   /** What stands above it. */
   head: string;
+  /** Heading of the CSV's column that holds its figure. */
+  csv: string;
+  /** The figure itself, unrounded, by which rows are sorted; null where there is none. */
+  read(row: TableRow): number | null;
   /** What stands in a row. */
   write(row: TableRow): string;
 }
@@ -246,15 +252,24 @@ export function shownColumns(
   const beside: ShownColumn[] = [
     {
       head: long ? "95 % interval" : "95 %",
+      csv: `${columns[main].csv}_lower`,
+      read: ({ values }) => values[main]?.lower ?? null,
       write: ({ values }) => intervalText(values[main]),
     },
     ...(rows.some(({ best }) => best)
-      ? [{ head: long ? "p against best" : "p", write: standingText }]
+      ? [{
+        head: long ? "p against best" : "p",
+        csv: "p_holm",
+        read: ({ comparison }: TableRow) => comparison?.adjusted ?? null,
+        write: standingText,
+      }]
       : []),
   ];
   return columnNames({ rows }, place).flatMap((name) => [
     {
       head: long ? columns[name].long : columns[name].short,
+      csv: columns[name].csv,
+      read: ({ values }) => values[name]?.mean ?? null,
       write: ({ values }) => cellText(values[name], columns[name], long ? "markdown" : "short"),
     },
     ...(name === main ? beside : []),

@@ -73,6 +73,6 @@ Deno.test("choiceNotes() says how many settings each method was given, and what 
   });
   assertEquals(choiceNotes([row("full", 1), row("lora", 1)], ["lr"], true), []);
   const [even] = choiceNotes([row("full", 3), row("lora", 3), row("zero_shot", 1)], ["lr"], true);
-  assertEquals(even.startsWith("Each method was given 3 settings (lr); its row is the one"), true);
+  assertEquals(even.startsWith("Each method was given 3 settings (lr); each row is the one"), true);
   assertEquals(even.includes("validation chooses, and the test columns report"), true);
 });

@@ -30,6 +30,7 @@ Deno.test("experimentFromArgs() reads every flag", async () => {
       "--precision",
       "f16",
     ],
+    ...["--choose", "lr,rank", "--sample", "5", "--sample-seed", "7", "--budget", "20m"],
     ...["--split", "0.2", "--split-seed", "3", "--eval", "test,train", "--start", "saved/lora"],
     ...["--eval-backend", "ort", "--checkpoint", "5m"],
     ...["--micro-batch", "8", "--optimizer", "adafactor", "--scale-parameter", "true"],
@@ -44,14 +45,18 @@ Deno.test("experimentFromArgs() reads every flag", async () => {
     ],
     axes: { learningRate: [1e-3, 2e-3] },
     seeds: [0, 1, 2],
+    choose: ["lr", "rank"],
+    sample: 5,
+    sampleSeed: 7,
+    budget: 1200,
     recompute: "always",
     memory: 2e9,
+    checkpoint: { seconds: 300 },
     precision: "f16",
     settings: {
       epochs: 2,
       batchSize: 16,
       maxLength: 64,
-    checkpoint: { seconds: 300 },
       warmup: 10,
       schedule: "constant",
       clipNorm: null,
@@ -101,6 +106,31 @@ Deno.test("class weights hold commas, and are one value", async () => {
   }
 });
 
+Deno.test("--axes gives every method the values of options that it has", async () => {
+  const found = await read(
+    ...[
+      "--methods",
+      "full lora lora:rank=4 zero_shot",
+      "--axes",
+      "rank=1,8; lr,batch=1e-3:8,1e-2:32",
+    ],
+  );
+  const small = { learningRate: 1e-3, batchSize: 8 };
+  const large = { learningRate: 1e-2, batchSize: 32 };
+  assertEquals(found?.methods.map(({ name, options, settings }) => [name, options, settings]), [
+    ["full", {}, small],
+    ["full", {}, large],
+    ["lora", { rank: 1 }, small],
+    ["lora", { rank: 1 }, large],
+    ["lora", { rank: 8 }, small],
+    ["lora", { rank: 8 }, large],
+    ["lora", { rank: 4 }, small],
+    ["lora", { rank: 4 }, large],
+    ["zero_shot", {}, {}],
+  ]);
+  assertEquals((await read("--choose", "none"))?.choose, []);
+});
+
 Deno.test("experimentFromArgs() puts flags before the file and the file before the default", () =>
   withFolder(async (folder) => {
     const path = `${folder}/experiment.json`;
@@ -141,6 +171,15 @@ Deno.test("experimentFromArgs() refuses what it does not know", async () => {
     [["--seeds", "0,a"], "Cannot use --seeds"],
     [["--seeds", "4294967296"], "Cannot use --seeds"],
     [["--train-size", "0"], "Cannot use --train-size 0"],
+    [["--choose", "width"], 'Cannot choose "width": neither a setting nor an option of these'],
+    [["--sample", "0"], "Cannot use --sample 0: must be a whole number of at least 1"],
+    [["--sample-seed", "0.5"], "Cannot use --sample-seed 0.5"],
+    [["--budget", "20"], 'Cannot use --budget "20": must be a time such as 90s, 20m or 2h'],
+    [["--budget", "0m"], 'Cannot use --budget "0m"'],
+    [["--axes", "width=1"], 'Cannot use "width=1" in --axes: no method has width open'],
+    [["--axes", "lr"], 'Cannot read "lr" in --axes'],
+    [["--axes", "lr,batch=1e-3:8,1e-2"], "Cannot link lr and batch in --axes"],
+    [["--axes", "lr,batch=1e-3:x"], "--axes's batch"],
     [["--base", ""], 'Cannot use --base "": must be a folder, or embedded'],
     [["--methods", ""], 'Cannot use --methods ""'],
     [["--methods", "lora:rank=0"], "must be at least 1"],

@@ -66,6 +66,25 @@ Deno.test("runSweep() does only what is missing", () =>
     for (const [path, text] of Object.entries(before)) assertEquals(after[path], text);
   }));
 
+Deno.test("runSweep() begins no cell after its budget, and lets methods take turns", () =>
+  withFolder(async (folder) => {
+    const grid = cells({ methods: "lora:rank=1,8 full", seeds: [0, 1] });
+    await runSweep(grid.slice(-1), runCell, options(folder)); // done before, and counted
+    const { runCell: run, ran } = counting(async (...args) => {
+      const result = await runCell(...args);
+      if (ran.length === 3) await new Promise((resolve) => setTimeout(resolve, 2000));
+      return result;
+    });
+    const summary = await runSweep(grid, run, { ...options(folder), budget: 2 });
+    assertEquals(summary, { done: 3, skipped: 1, failed: 0 });
+    const [first, second, , , full] = grid.map(cellId);
+    assertEquals(ran, [first, full, second]);
+    assertEquals(
+      Object.keys(await files(folder)).some((path) => path.startsWith(cellId(grid[2]))),
+      false,
+    );
+  }));
+
 Deno.test("runSweep() keeps a failure visible and tries it again", () =>
   withFolder(async (folder) => {
     const grid = cells({ methods });

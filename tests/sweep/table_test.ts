@@ -234,6 +234,11 @@ Deno.test("an accuracy of one run has Wilson's interval, of several Student's", 
   assertAlmostEquals(Number(one.last_accuracy_lower), 0.87855, 2e-5);
   assertAlmostEquals(Number(one.last_accuracy_upper), 0.91840, 2e-5);
   assertEquals(one.last_accuracy_sd, "");
+  // Seeds that change nothing are one run.
+  const alike = buildTable([0.9, 0.9].map((accuracy, i) => run(grid[i], accuracy)));
+  const { sd, lower, upper } = alike.rows[0].values.lastAccuracy!;
+  assertEquals(sd, 0);
+  assertEquals([lower, upper].map(String), [one.last_accuracy_lower, one.last_accuracy_upper]);
 });
 
 Deno.test("writeTable() depends on the folders alone", () =>
