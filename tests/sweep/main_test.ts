@@ -75,6 +75,37 @@ Deno.test("--log-format json prints one line of JSON for each event, and no tabl
     assertEquals(wrong.err, 'error: Cannot use --log-format "xml": must be text or json\n');
   }));
 
+Deno.test("main() lists what a budget did not reach, and the same command does it", () =>
+  withFolder(async (folder) => {
+    // zero_shot takes 0.6 s, full 1.8 s: it begins within the budget, and goes on to its end.
+    const args = ["--methods", "lora:rank=1,8 zero_shot full", "--choose", "none"];
+    const turns = ["--methods", "zero_shot full lora:rank=1,8", "--budget", "1s"];
+    const first = await end(start(folder, 600, ...turns));
+    assertEquals([first.code, first.err], [0, ""]);
+    const below = first.out.replace(/\s+/g, " ");
+    assertStringIncludes(below, "Not run, as the budget of 1.0 s was over: 2 of 4 cells ");
+    assertStringIncludes(below, "(lora rank 1: 1; lora rank 8: 1).");
+    assertEquals(JSON.parse((await files(folder))["runs/sweep.json"]).choose, ["lr"]);
+    const second = await end(start(folder, 0, ...args));
+    assertStringIncludes(second.out, "2 of 4 cells were done before");
+    assertEquals(second.out.includes("Not run"), false);
+    assertEquals(JSON.parse((await files(folder))["runs/sweep.json"]).choose, []);
+  }));
+
+Deno.test("main() shows each method with its best learning rate, and the CSV all", () =>
+  withFolder(async (folder) => {
+    const args = ["--methods", "full lora", "--lr", "0.001,0.5", "--seeds", "0,1"];
+    const { code, out } = await end(start(folder, 0, ...args));
+    assertEquals(code, 0);
+    const rows = out.split("\n").filter((line) => /^(full|lora)/.test(line));
+    assertEquals(rows.length, 2, out);
+    assertStringIncludes(out.replace(/\s+/g, " "), "Each method was given 2 settings (lr)");
+    const csv = (await files(folder))["runs/table.csv"].trimEnd().split(/\r?\n/);
+    assertEquals(csv.length, 5); // A heading, and two settings of two methods.
+    const all = await end(start(folder, 0, ...args, "--choose", "none"));
+    assertEquals(all.out.split("\n").filter((line) => /^(full|lora)/.test(line)).length, 4);
+  }));
+
 Deno.test("main() says what is wrong and leaves with 1", () =>
   withFolder(async (folder) => {
     const cases: [string[], string][] = [
