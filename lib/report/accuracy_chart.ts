@@ -6,7 +6,6 @@
 
 import * as Plot from "@observablehq/plot";
 import { percent } from "../sweep/progress.ts";
-import { INTERVALS } from "./accuracy_interval.ts";
 import { addText, draw, type Svg, svgMarkup } from "./draw.ts";
 import { type Content, html, type Markup } from "./html.ts";
 import { parameterAxis } from "./parameter_axis.ts";
@@ -40,8 +39,9 @@ export function accuracyChart(rows: readonly ReportRow[], measure: Measure): Mar
     }</div>`;
   return html`<figure>${drawn("wide", 900, 470)}${
     drawn("narrow", 380, 400)
-  }<figcaption>Mean ${measure.name} of each row. ${INTERVALS} The dashed line is the Pareto front: rows
-that none with as few or fewer trainable parameters beats.</figcaption></figure>`;
+  }<figcaption>Mean ${measure.name} of each row with its 95 % interval: Student's t over several
+seeds, Wilson's for one. The dashed line is the Pareto front: rows that none with as few or fewer
+trainable parameters beats.</figcaption></figure>`;
 }
 
 function chart(

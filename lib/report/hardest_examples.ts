@@ -25,7 +25,7 @@ export interface HardExample {
 export function hardestExamples(rows: readonly ReportRow[], most: number = MOST): HardExample[] {
   const wrong = new Map<string, number[]>();
   rows.forEach(({ runs }, i) => {
-    for (const id of runs.flatMap(({ errors }) => errors ?? [])) {
+    for (const id of runs.flatMap((run) => run.wrong?.validation ?? [])) {
       const counts = wrong.get(id) ?? rows.map(() => 0);
       counts[i]++;
       wrong.set(id, counts);
@@ -52,7 +52,9 @@ export function hardestTable(
   texts: ReadonlyMap<string, Texts>,
 ): Markup {
   const digest = all[0].runs[0].cell.data.digest;
-  const same = all.filter(({ runs }) => runs[0].cell.data.digest === digest);
+  const same = all.filter(({ runs }) =>
+    runs.every(({ cell, wrong }) => cell.data.digest === digest && wrong !== undefined)
+  );
   const { rows, note } = chooseRows(same, MOST_ROWS);
   const known = texts.get(digest);
   const examples = hardestExamples(rows);
@@ -83,7 +85,7 @@ export function hardestTable(
     <p class="note">Validation examples by the share of runs that get them wrong, every row counting the
     same. A cell is the number of a row's seeds that are wrong; empty where none is. ${note} ${others >
         0
-      ? `${others} rows on other data are left out.`
+      ? `${others} rows on other data, or without predictions, are left out.`
       : ""} ${known ? "" : "Texts are shown where the report is given the data: --data DIR."}</p>
   `;
 }

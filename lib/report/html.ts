@@ -21,7 +21,9 @@ function written(content: Content): string {
 
 /** HTML from a template, every value in it escaped unless it is markup itself. */
 export function html(parts: TemplateStringsArray, ...values: readonly Content[]): Markup {
-  return new Markup(String.raw({ raw: parts }, ...values.map(written)));
+  // The source's indentation says nothing to a reader of the page.
+  const raw = parts.map((part) => part.replace(/\n\s*/g, "\n"));
+  return new Markup(String.raw({ raw }, ...values.map(written)));
 }
 
 /** JSON that may stand in a script element. */

@@ -36,7 +36,7 @@ export type ReportFiles = Readonly<
  */
 export async function reportFiles(folder: string, data: string | null): Promise<ReportFiles> {
   const found = await readRuns(folder);
-  const built = buildTable(found.runs);
+  const built = buildTable(found.runs, { choose: found.record?.choose });
   const table: Table = { ...built, notes: [...built.notes, ...found.record?.notes ?? []] };
   return {
     "table.csv": tableCsv(table),

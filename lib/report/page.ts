@@ -71,7 +71,7 @@ export function reportPage(
       </body>
     </html>
   `;
-  return page.text;
+  return page.text.trimStart();
 }
 
 function results(table: Table): Markup {

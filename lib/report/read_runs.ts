@@ -7,16 +7,14 @@
 import { parse } from "@std/csv/parse";
 import { ioReason } from "../formats/io_error.ts";
 import type { EpochMetrics } from "../sweep/run_cell.ts";
-import { readRun } from "../sweep/run_folder.ts";
 import { readSweepRecord, type SweepRecord } from "../sweep/sweep_record.ts";
 import type { PublishedRun } from "../sweep/table.ts";
+import { readAnsweredRun } from "../sweep/wrong_answers.ts";
 
 /** One run with its details. */
 export interface ReportRun extends PublishedRun {
   /** One entry for each epoch that has ended. */
   readonly epochs: readonly EpochMetrics[];
-  /** Ids of the validation examples that it got wrong; null where the run is not done. */
-  readonly errors: readonly string[] | null;
   /** Its `run.json`, whole. */
   readonly description: Readonly<Record<string, unknown>>;
 }
@@ -51,11 +49,16 @@ export async function readRuns(folder: string): Promise<ReportRuns> {
   const runs: ReportRun[] = [];
   for (let i = 0; i < ids.length; i += READERS) {
     const some = await Promise.all(
-      ids.slice(i, i + READERS).map((id) => readReportRun(`${folder}/${id}`, labels)),
+      ids.slice(i, i + READERS).map((id) => readReportRun(`${folder}/${id}`)),
     );
     for (const run of some) {
       if (run !== null) runs.push({ ...run, published: order.get(run.id)?.cell.published });
     }
+  }
+  for (const { id, cell: { data: { digest } }, wrong } of runs) {
+    if (wrong === undefined || labels.has(digest)) continue;
+    const [, ...rows] = parse(await Deno.readTextFile(`${folder}/${id}/predictions.csv`));
+    labels.set(digest, new Map(rows.map(([id, label]) => [id, label])));
   }
   if (runs.length === 0) {
     throw new Error(
@@ -77,18 +80,11 @@ export async function runIds(folder: string): Promise<string[]> {
 
 async function readReportRun(
   folder: string,
-  labels: Map<string, Map<string, string>>,
 ): Promise<ReportRun | null> {
-  const run = await readRun(folder);
+  const run = await readAnsweredRun(folder);
   if (run === null) return null;
   const description = JSON.parse(await Deno.readTextFile(`${folder}/run.json`));
-  const epochs = await readEpochs(folder);
-  if (run.result === null) return { ...run, description, epochs, errors: null };
-  const rows = parse(await Deno.readTextFile(`${folder}/predictions.csv`)).slice(1);
-  const { digest } = run.cell.data;
-  if (!labels.has(digest)) labels.set(digest, new Map(rows.map(([id, label]) => [id, label])));
-  const errors = rows.filter(([, label, prediction]) => label !== prediction).map(([id]) => id);
-  return { ...run, description, epochs, errors };
+  return { ...run, description, epochs: await readEpochs(folder) };
 }
 
 async function readEpochs(folder: string): Promise<EpochMetrics[]> {

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { type QuantityName, type Table, type TableRow } from "../sweep/table.ts";
-import { accuracyInterval } from "./accuracy_interval.ts";
+import type { QuantityName, Table, TableRow } from "../sweep/table.ts";
+import { shownRows } from "../sweep/table_format.ts";
 import { type Mark, marksOf } from "./palette.ts";
 import type { ReportRun } from "./read_runs.ts";
 
@@ -13,15 +13,13 @@ import type { ReportRun } from "./read_runs.ts";
 export interface ReportRow {
   /** As the table has it. */
   readonly row: TableRow;
-  /** Its place in the table, counted from 0. */
-  readonly index: number;
   /** Its runs, in the order of the row's seeds. */
   readonly runs: readonly ReportRun[];
   /** How its method is drawn. */
   readonly mark: Mark;
   /** Mean accuracy by {@linkcode Measure.quantity}, from 0 to 1. */
   readonly accuracy: number;
-  /** 95 % interval of the accuracy, from 0 to 1. */
+  /** 95 % interval of the accuracy, from 0 to 1, as the table has it. */
   readonly interval: readonly [low: number, high: number];
   /** Mean number of parameters that train. */
   readonly trainable: number;
@@ -36,34 +34,33 @@ export interface Measure {
 }
 
 /** Test accuracy where every row has it, else that of the last epoch on validation examples. */
-export function measureOf({ rows }: Table): Measure {
-  const done = rows.filter(({ error }) => error === null);
+export function measureOf(table: Table): Measure {
+  const done = shownRows(table).filter(({ error }) => error === null);
   return done.length > 0 && done.every(({ values }) => values.testAccuracy !== null)
     ? { quantity: "testAccuracy", name: "test accuracy" }
     : { quantity: "lastAccuracy", name: "last-epoch validation accuracy" };
 }
 
-/** The table's rows with results, in its order. */
+/** The rows with results that readers are shown, in the table's order. */
 export function reportRows(
   table: Table,
   runs: readonly ReportRun[],
   { quantity }: Measure,
 ): ReportRow[] {
   const byId = new Map(runs.map((run) => [run.id, run]));
-  const marks = marksOf(table.rows.map(({ method }) => method));
-  return table.rows.map((row, index) => ({ row, index })).filter(({ row }) => row.error === null)
-    .map(({ row, index }) => {
-      const own = row.runs.map((id) => byId.get(id)!);
-      return {
-        row,
-        index,
-        runs: own,
-        mark: marks.get(row.method)!,
-        accuracy: row.values[quantity]!.mean,
-        interval: accuracyInterval(own, quantity),
-        trainable: row.values.trainableParameters!.mean,
-      };
-    });
+  const shown = shownRows(table);
+  const marks = marksOf(shown.map(({ method }) => method));
+  return shown.filter(({ error }) => error === null).map((row) => {
+    const { mean, lower, upper } = row.values[quantity]!;
+    return {
+      row,
+      runs: row.runs.map((id) => byId.get(id)!),
+      mark: marks.get(row.method)!,
+      accuracy: mean,
+      interval: [lower ?? mean, upper ?? mean],
+      trainable: row.values.trainableParameters!.mean,
+    };
+  });
 }
 
 /** Rows that figures with room for few of them show, and how they were chosen. */

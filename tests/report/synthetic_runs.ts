@@ -41,7 +41,9 @@ export function syntheticRun(cell: Cell, examples: number): ReportRun {
     error: null,
     published: null,
     epochs: metrics,
-    errors: guesses.flatMap((guess, i) => guess === labels[i] ? [] : [String(i)]),
+    wrong: {
+      validation: guesses.flatMap((guess, i) => guess === labels[i] ? [] : [String(i)]),
+    },
     description: { id, approach, cell, environment: environment(null) },
     result: {
       id,
