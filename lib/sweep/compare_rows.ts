@@ -104,6 +104,9 @@ function compareWith(
   const table = (runs: readonly AnsweredRun[], seeds: readonly number[]): Uint8Array[] =>
     seeds.map((seed) => right(runs.find(({ cell }) => cell.seed === seed)!));
   const found: (Uncorrected | null)[] = others.map(() => null);
+  // The least p that replicates can give must stay below the level when corrected for all rows.
+  const many = others.length > 50;
+  const options = many ? { replicates: Math.max(10_000, 25 * others.length) } : {};
   // Rows with the same seeds are compared on the same draws.
   for (const indexes of Map.groupBy(others.keys(), (i) => shared[i].join()).values()) {
     const seeds = shared[indexes[0]];
@@ -114,7 +117,7 @@ function compareWith(
       indexes.forEach((i, k) => found[i] = { split, seeds, ...exact(first[0], tables[k][0]) });
       continue;
     }
-    bootstrapDifferences(first, tables).forEach(({ difference, lower, upper, p }, k) => {
+    bootstrapDifferences(first, tables, options).forEach(({ difference, lower, upper, p }, k) => {
       found[indexes[k]] = { split, test: "bootstrap", seeds, behind: difference, lower, upper, p };
     });
   }
