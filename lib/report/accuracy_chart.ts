@@ -40,8 +40,8 @@ export function accuracyChart(rows: readonly ReportRow[], measure: Measure): Mar
   return html`<figure>${drawn("wide", 900, 470)}${
     drawn("narrow", 380, 400)
   }<figcaption>Mean ${measure.name} of each row with its 95 % interval: Student's t over several
-seeds, Wilson's for one. The dashed line is the Pareto front: rows that none with as few or fewer
-trainable parameters beats.</figcaption></figure>`;
+seeds, Wilson's for one or where they are alike. The dashed line is the Pareto front: rows that none
+with as few or fewer trainable parameters beats.</figcaption></figure>`;
 }
 
 function chart(

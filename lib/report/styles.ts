@@ -89,15 +89,18 @@ body{padding:1rem .9rem 3rem}
 .facts th{white-space:normal;overflow-wrap:anywhere}
 #results th:first-child{min-width:7rem;max-width:8.5rem}
 }
+@page wide{size:landscape}
 @media print{
 :root{color-scheme:light;${light}}
 body{max-width:none;padding:0;font-size:10pt}
 nav,.filter,#tip,button::after{display:none!important}
 .scroll{overflow:visible;max-height:none}
-#results{font-size:6.5pt;white-space:normal}
-#results th,#results td{padding:.15rem .2rem;min-width:0;position:static}
-#results thead th{min-width:0}
-#results button{padding:0}
+#table{page:wide}
+#results{font-size:6pt}
+#results th,#results td{padding:.1rem .22rem}
+#results thead th,#results th:first-child{min-width:0;position:static}
+#results button{padding:.1rem .22rem}
+#results button::after{content:""}
 h2{break-after:avoid}figure,.panel,.matrix,tr{break-inside:avoid}
 *{print-color-adjust:exact}
 }`;

@@ -205,7 +205,8 @@ const accuracyExamples: { [K in QuantityName]?: (run: Run) => number } = {
  * one; Student's for several, never below 0 or above 1.
  */
 function accuracyQuantity(one: Quantity, [examples]: readonly number[]): Quantity {
-  if (one.sd === null || one.sd === 0) {
+  // Equal accuracies may differ from their mean by rounding; others differ by an example at least.
+  if (one.sd === null || one.sd < 1e-12) {
     return { ...one, ...wilson(Math.round(one.mean * examples), examples) };
   }
   return { ...one, lower: Math.max(0, one.lower!), upper: Math.min(1, one.upper!) };

@@ -79,6 +79,15 @@ Deno.test("buildTable() joins seeds, keeps the order asked for and shows failure
   assertStringIncludes(markdown, "error of 1.6 points");
 });
 
+Deno.test("equal accuracies have Wilson's interval, though their mean be rounded", () => {
+  // 332/480 thrice: their mean is another double.
+  const grid = cells({ methods: "lora", seeds: [0, 1, 2] });
+  const [row] = buildTable(grid.map((cell) => run(cell, 332 / 480))).rows;
+  const { lower, upper } = row.values.lastAccuracy!;
+  assertAlmostEquals(lower!, 0.6601, 1e-4);
+  assertAlmostEquals(upper!, 0.7213, 1e-4);
+});
+
 Deno.test("tableText() aligns its figures and fits a terminal", () => {
   const grid = cells({ methods: "lora full", seeds: [0, 1, 2] });
   const text = tableText(buildTable(grid.map((cell, i) => run(cell, i === 4 ? null : 0.6))));
