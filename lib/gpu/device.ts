@@ -36,6 +36,8 @@ export class Gpu {
   readonly subgroup: number;
   /** Kernels chosen by measurement, by `choiceKey`, in place of the rule's; see `tuning.ts`. */
   readonly kernelChoices: Map<string, string> = new Map();
+  /** Kernels chosen so far, by exact sizes, with the class that these belong to. */
+  readonly chosenKernels: Map<string, { readonly size: string; readonly name: string }> = new Map();
   readonly #pipelines = new Map<string, Pipeline>();
   /** The same by kernel and constants, as writing a source to look it up takes longer than the rest. */
   readonly #known = new WeakMap<Kernel, Map<string, Pipeline>>();

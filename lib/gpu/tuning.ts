@@ -3,7 +3,8 @@
  *
  * The choice is a pure function of the adapter's kind, the family and the sizes, so that the same
  * program picks the same kernels, and gives the same bits, in every run. A measured choice takes
- * precedence where `gpu.kernelChoices` holds one; whoever fills that map must store it with the run.
+ * precedence where `gpu.kernelChoices` holds one. What was chosen is kept in `gpu.chosenKernels`, is
+ * stored with the run, and pinned where the run is done again.
  *
  * @module
  */
@@ -15,7 +16,9 @@ import type { KernelChoice } from "../graph/node.ts";
 import type { Gpu } from "./device.ts";
 
 /** What the choice needs to know of a device. */
-export type Tuned = Pick<Gpu, "adapter" | "subgroup" | "kernelChoices">;
+export type Tuned =
+  & Pick<Gpu, "adapter" | "subgroup" | "kernelChoices">
+  & Partial<Pick<Gpu, "chosenKernels">>;
 
 /**
  * The kernel to run for a choice: the measured one, or the rule's.
@@ -24,7 +27,9 @@ export type Tuned = Pick<Gpu, "adapter" | "subgroup" | "kernelChoices">;
  */
 export function chooseKernel(gpu: Tuned, choice: KernelChoice): Kernel {
   const [family] = choice.family.split(" ");
-  const pinned = gpu.kernelChoices.get(choiceKey(choice)) ?? gpu.kernelChoices.get(family);
+  const [exact, size] = [exactKey(choice), choiceKey(choice)];
+  const pinned = [exact, size, family].map((key) => gpu.kernelChoices.get(key))
+    .find((name) => name !== undefined);
   const name = pinned ?? (family === "matmul" ? chooseMatmul(gpu, choice.params) : undefined);
   const usable = choice.variants.filter(({ subgroup = gpu.subgroup }) => subgroup === gpu.subgroup);
   const found = name === undefined ? usable[0] : usable.find((kernel) => kernel.name === name);
@@ -35,15 +40,42 @@ export function chooseKernel(gpu: Tuned, choice: KernelChoice): Kernel {
       }; take one of these`,
     );
   }
+  gpu.chosenKernels?.set(exact, { size, name: found.name });
   return found;
 }
 
+/**
+ * What was chosen on a device since its `chosenKernels` were cleared, in the form of its
+ * `kernelChoices`: by size class where all of a class agree, by exact sizes elsewhere.
+ */
+export function kernelRecord(
+  { chosenKernels }: Pick<Gpu, "chosenKernels">,
+): Record<string, string> {
+  const record: [string, string][] = [];
+  for (const [size, own] of Map.groupBy(chosenKernels, ([, { size }]) => size)) {
+    const [[, { name }]] = own;
+    if (own.every(([, other]) => other.name === name)) record.push([size, name]);
+    else record.push(...own.map(([exact, { name }]) => [exact, name] as [string, string]));
+  }
+  return Object.fromEntries(record.sort(([a], [b]) => a < b ? -1 : 1));
+}
+
 /** Family and size class of a choice: sizes are rounded up to powers of two. */
-export function choiceKey({ family, params }: KernelChoice): string {
-  const sizes = ["m", "n", "k", "batch_i", "batch_j"].filter((name) => name in params).map(
-    (name) => `${name}${2 ** Math.ceil(Math.log2(Math.max(params[name], 1)))}`,
-  );
-  return [family, ...sizes].join(" ");
+export function choiceKey(choice: KernelChoice): string {
+  return keyOf(choice, (name, size) => `${name}${2 ** Math.ceil(Math.log2(Math.max(size, 1)))}`);
+}
+
+/** Family and sizes of a choice. */
+function exactKey(choice: KernelChoice): string {
+  return keyOf(choice, (name, size) => `${name}=${size}`);
+}
+
+function keyOf(
+  { family, params }: KernelChoice,
+  write: (name: string, size: number) => string,
+): string {
+  const names = ["m", "n", "k", "batch_i", "batch_j"].filter((name) => name in params);
+  return [family, ...names.map((name) => write(name, params[name]))].join(" ");
 }
 
 function chooseMatmul({ adapter, subgroup }: Tuned, params: Params): string {

@@ -7,16 +7,19 @@
 import { EMBEDDED_PROMPT } from "../data/corpus/embedded_vocabulary.ts";
 import type { Dataset, Example } from "../data/dataset.ts";
 import { sampleStratified } from "../data/stratify.ts";
+import { writeFileAtomic } from "../formats/atomic.ts";
 import { digestJson } from "../formats/digest.ts";
-import { writeSafetensors } from "../formats/safetensors.ts";
+import { encodeSafetensors } from "../formats/safetensors.ts";
 import { checkPrecision } from "../gpu/adapter.ts";
 import { openGpu } from "../gpu/device.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { kernelRecord } from "../gpu/tuning.ts";
 import type { Precision } from "../graph/precision.ts";
 import { loadOnnxRuntime } from "../infer/onnx_runtime.ts";
 import type { Model } from "../models/model.ts";
 import { methods } from "../peft/index.ts";
 import { attachMethod } from "../peft/method.ts";
+import type { CheckpointIdentity } from "../train/checkpoint.ts";
 import { numericsFingerprint } from "../train/fingerprint.ts";
 import { classWeights } from "../train/class_weights.ts";
 import { EpochWatch } from "../train/epoch_watch.ts";
@@ -25,9 +28,16 @@ import type { WeightValues } from "../train/initialize.ts";
 import { longestText } from "../train/longest_text.ts";
 import { largest, softmax, splitMetrics } from "../train/metrics.ts";
 import { type Encoded, type LabelWords, makeTask } from "../train/task.ts";
-import { type EpochOutcome, type Scores, train, type TrainOutcome } from "../train/trainer.ts";
+import {
+  type EpochOutcome,
+  type Scores,
+  train,
+  type TrainOutcome,
+  type TrainRun,
+} from "../train/trainer.ts";
 import { type Base, EMBEDDED, openBase } from "./base.ts";
-import type { Cell } from "./cell.ts";
+import { type Cell, cellId } from "./cell.ts";
+import { Checkpoints } from "./checkpoints.ts";
 import { evaluateByOnnx } from "./evaluate_onnx.ts";
 import type { ResolvedExperiment } from "./experiment.ts";
 import { checkCells, checkTask } from "./check_cells.ts";
@@ -35,6 +45,7 @@ import { type CellContext, expandGrid } from "./grid.ts";
 import { resolveLabelWords } from "./label_words.ts";
 import { plannedBytes } from "./planned_bytes.ts";
 import type {
+  AdapterRecord,
   CellResult,
   EpochMetrics,
   HeadOrigin,
@@ -43,7 +54,7 @@ import type {
   RunHooks,
 } from "./run_cell.ts";
 import { openStart, type StartDelta, startedWeights } from "./start_delta.ts";
-import { tunedModel, writePlaces } from "./tuned.ts";
+import { type Places, tunedModel, writePlaces } from "./tuned.ts";
 import { dataNotes, describeData, openData } from "./sweep_data.ts";
 
 /** What T5 was taught to expect before a sentence of SST-2 (Raffel et al., 2020, appendix D). */
@@ -61,9 +72,22 @@ export async function prepareSweep(experiment: ResolvedExperiment): Promise<Prep
   return {
     ...prepared,
     runCell: async (cell, hooks) => {
-      const { result, trained } = await train(cell, hooks);
-      await writeTrained(hooks.folder, trained, base.place);
-      return result;
+      const { folder, onNote = () => {}, check = async () => {} } = hooks;
+      const checkpoints = new Checkpoints(folder, checkpointIdentity(cell, prepared.adapter!));
+      const resume = await checkpoints.latest(onNote);
+      if (resume !== null) onNote(`Going on from step ${resume.step} of ${cellId(cell)}`);
+      const trained = await train(cell, {
+        ...hooks,
+        resume,
+        onCheckpoint: async (checkpoint) => {
+          await check();
+          await checkpoints.save(checkpoint);
+        },
+      });
+      await check();
+      const { data, start } = experiment;
+      await writeTrained(folder, trained, { base: base.place, data, ...start && { start } });
+      return trained.result;
     },
   };
 }
@@ -74,12 +98,23 @@ export interface TrainedCell {
   readonly result: CellResult;
   /** Kept values of what trained, by name. */
   readonly trained: TrainOutcome["trained"];
+  /** Loss of every step that was taken. */
+  readonly losses: Float32Array<ArrayBuffer>;
 }
+
+/** Who listens to a cell's training, where it goes on from, and where it is saved. */
+export type TrainHooks =
+  & Pick<RunHooks, "signal" | "onStep" | "onEpoch">
+  & Pick<TrainRun, "resume" | "onCheckpoint">;
 
 /** An experiment with its base and data opened: its cells, and what trains them. */
 export interface PreparedCells extends Omit<PreparedSweep, "runCell"> {
   /** Trains one of the cells; nothing is written. */
-  readonly train: (cell: Cell, hooks: Omit<RunHooks, "folder">) => Promise<TrainedCell>;
+  readonly train: (cell: Cell, hooks: TrainHooks) => Promise<TrainedCell>;
+  /** Has the cells after this run on these kernels, as an earlier run's `run.json` records them. */
+  readonly pinKernels: (kernels: Readonly<Record<string, string>>) => void;
+  /** The adapter that they run on. */
+  readonly adapter: AdapterRecord;
 }
 
 /**
@@ -124,15 +159,20 @@ export async function prepareCells(
   const gpu = await openFor(experiment.precision);
   const { probe } = await numericsFingerprint(gpu);
   const encoder = new Encoder(base, context.task.prefix);
-  const { recompute, memory } = experiment;
-  const execution: Execution = { recompute, memory };
+  const { recompute, memory, checkpoint } = experiment;
+  const execution: Execution = { recompute, memory, checkpoint };
   return {
     cells,
     train: (cell, hooks) =>
       trainCell({ gpu, base, data, encoder, labelWords, execution, start }, cell, hooks),
+    pinKernels: (kernels) => {
+      gpu.kernelChoices.clear();
+      for (const [key, name] of Object.entries(kernels)) gpu.kernelChoices.set(key, name);
+    },
     adapter: {
       name: gpu.adapter.description,
       limitsDigest: digestJson(gpu.adapter.limits).slice(0, 16),
+      limits: gpu.adapter.limits,
       probe,
     },
     notes: [
@@ -217,32 +257,49 @@ async function checkStart(
   }
 }
 
-/** Writes what opens a run's model again: `delta.safetensors`, and where its base lies. */
+/**
+ * What a run's folder holds of its training: `delta.safetensors`, the weights, and
+ * `losses.safetensors`, the loss of every step; nothing where nothing trained.
+ */
+export function trainedFiles(
+  { trained, losses }: Pick<TrainedCell, "trained" | "losses">,
+): Map<string, Uint8Array<ArrayBuffer>[]> {
+  if (trained.size === 0) return new Map();
+  const loss = { shape: [losses.length], data: losses };
+  return new Map([
+    ["delta.safetensors", encodeSafetensors(trained)],
+    ["losses.safetensors", encodeSafetensors(new Map([["loss", loss]]))],
+  ]);
+}
+
+/** Writes {@linkcode trainedFiles}, and where what the run was made from lies. */
 export async function writeTrained(
   folder: string,
-  trained: TrainedCell["trained"],
-  place: string,
+  trained: Pick<TrainedCell, "trained" | "losses">,
+  places: Places,
 ): Promise<void> {
-  if (trained.size > 0) {
-    await writeSafetensors(
-      `${folder}/delta.safetensors`,
-      new Map(
-        [...trained].map((
-          [name, { shape, data }],
-        ) => [name, { dtype: "F32", shape: [...shape], data }]),
-      ),
-    );
+  for (const [name, bytes] of trainedFiles(trained)) {
+    await writeFileAtomic(`${folder}/${name}`, bytes);
   }
-  await writePlaces(folder, { base: place });
+  await writePlaces(folder, places);
+}
+
+/** What must be the same for a checkpoint to lead to the same bits. */
+function checkpointIdentity(cell: Cell, adapter: AdapterRecord): CheckpointIdentity {
+  const { name, limitsDigest, probe } = adapter;
+  const { deno, v8 } = Deno.version;
+  return { cell: cellId(cell), adapter: name, limits: limitsDigest, probe, deno, v8 };
 }
 
 async function trainCell(
   shared: Shared,
   cell: Cell,
-  hooks: Omit<RunHooks, "folder">,
+  hooks: TrainHooks,
 ): Promise<TrainedCell> {
   const started = performance.now();
   const { gpu, base, data, encoder, labelWords, execution, start } = shared;
+  gpu.check();
+  gpu.chosenKernels.clear();
   const { settings, seed } = cell;
   const classes = data.labels.length;
   const method = methods[cell.method.name];
@@ -269,6 +326,7 @@ async function trainCell(
     : await startedWeights(start, cell.method, model, attached, untuned);
   const watch = new EpochWatch<EpochMetrics>(settings);
   const epochs: EpochMetrics[] = [];
+  const losses: number[] = [];
   let kept = null as { metrics: EpochMetrics; scores: Scores } | null;
   const outcome = await train({
     gpu,
@@ -289,12 +347,15 @@ async function trainCell(
     splits: byOnnx ? {} : splits,
     execution,
     signal: hooks.signal,
+    resume: hooks.resume,
+    onCheckpoint: hooks.onCheckpoint,
     onSync: (progress) => hooks.onStep({ ...progress, epochs: settings.epochs }),
     onEpoch: (epoch) => {
       const metrics = epochMetrics(epoch, labels, classes);
       const decision = watch.next(metrics);
       if (settings.keep === "last" || decision.keep) kept = { metrics, scores: epoch.scores };
       epochs.push(metrics);
+      losses.push(...epoch.losses);
       hooks.onEpoch(metrics);
       return decision;
     },
@@ -338,13 +399,14 @@ async function trainCell(
       }),
     ),
     ...evaluation.by === undefined ? {} : { evaluatedBy: evaluation.by },
+    kernels: kernelRecord(gpu),
     times: {
       msPerStep: steps === 0 ? null : trainSeconds * 1000 / steps,
       examplesPerSecond: steps === 0 ? null : sample.length * outcome.epochs / trainSeconds,
-      seconds: (performance.now() - started) / 1000,
+      seconds: outcome.secondsBefore + (performance.now() - started) / 1000,
     },
   };
-  return { result, trained };
+  return { result, trained, losses: Float32Array.from(losses) };
 }
 
 /** Where what tells the classes apart comes from. */

@@ -11,7 +11,7 @@ import type { Execution } from "../train/execution.ts";
 import type { TrainSettings } from "../train/settings.ts";
 import type { Base } from "./base.ts";
 import { type Cell, cellId } from "./cell.ts";
-import { prepareCells, writeTrained } from "./cell_runner.ts";
+import { prepareCells, type TrainedCell, writeTrained } from "./cell_runner.ts";
 import { type Classifier, type ClassifierOptions, makeClassifier } from "./classifier.ts";
 import { environment } from "./environment.ts";
 import { type Experiment, resolveExperiment, sweep } from "./experiment.ts";
@@ -103,17 +103,18 @@ export async function fineTune(options: FineTuneOptions): Promise<FineTuned> {
   const prepared = await prepareCells(experiment, base, data);
   try {
     const { cells: [cell], adapter } = prepared;
-    const { result, trained } = await prepared.train(cell, {
+    const outcome = await prepared.train(cell, {
       signal,
       onStep: (progress) => options.onStep?.(progress),
       onEpoch: (metrics) => options.onEpoch?.(metrics),
     });
+    const { result, trained } = outcome;
     checkResult(result, cell);
     const values = new Map([...trained].map(([name, { data }]) => [name, data]));
     const model = await tunedModel(cell, base, () => Promise.resolve(values));
     return Object.assign(makeClassifier(model, options), {
       result,
-      save: (folder: string) => save(folder, cell, result, adapter ?? null, trained, base),
+      save: (folder: string) => save(folder, cell, adapter, outcome, base),
     });
   } finally {
     prepared.close();
@@ -150,9 +151,8 @@ function experimentOf(options: FineTuneOptions): Experiment {
 async function save(
   folder: string,
   cell: Cell,
-  result: CellResult,
-  adapter: AdapterRecord | null,
-  trained: Parameters<typeof writeTrained>[1],
+  adapter: AdapterRecord,
+  trained: TrainedCell,
   base: Base,
 ): Promise<void> {
   await openOut(folder);
@@ -162,6 +162,6 @@ async function save(
   const approach = methods[cell.method.name].label(cell.method.options);
   const description = { id: cellId(cell), approach, cell, environment: environment(adapter) };
   await openRun(folder, description);
-  await writeTrained(folder, trained, base.place);
-  await publishRun(folder, description, result);
+  await writeTrained(folder, trained, { base: base.place });
+  await publishRun(folder, description, trained.result);
 }

@@ -19,6 +19,9 @@ export function jsonReporter(print: (line: string) => void): SweepReporter {
     epoch(metrics) {
       print(jsonLine("epoch", { ...now, ...metrics }));
     },
+    note(text) {
+      print(jsonLine("note", { ...now, text }));
+    },
     end(_, outcome) {
       const facts = outcome.kind === "done"
         ? { best: outcome.result.best, last: outcome.result.last, times: outcome.result.times }

@@ -52,6 +52,7 @@ export function quietReporter(print: (line: string) => void): SweepReporter {
     start() {},
     step() {},
     epoch() {},
+    note: print,
     end(place, outcome) {
       const line = outcomeLine(place, outcome);
       if (line !== null) print(line);
@@ -74,6 +75,7 @@ export function terminalReporter(
   let bar: ProgressBar | null = null;
   let progress: StepProgress | null = null;
   let latest: EpochMetrics | null = null;
+  const notes: string[] = [];
   return {
     start({ number, count, approach, seed }) {
       progress = latest = null;
@@ -102,9 +104,15 @@ export function terminalReporter(
     epoch(metrics) {
       latest = metrics;
     },
+    note(text) {
+      // In the line of a bar it would be lost.
+      if (bar === null) print(text);
+      else notes.push(text);
+    },
     async end(place, outcome) {
       await bar?.stop();
       bar = null;
+      notes.splice(0).forEach(print);
       const line = outcomeLine(place, outcome);
       if (line !== null) print(line);
     },

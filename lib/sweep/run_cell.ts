@@ -81,6 +81,8 @@ export interface CellResult {
     /** Floating-point operations of all training steps; absent in runs of older versions. */
     operations?: number;
   };
+  /** Kernels that it ran on, by size class or exact sizes; see `lib/gpu/tuning.ts`. */
+  kernels?: Readonly<Record<string, string>>;
   /** One for each validation example, in order. */
   predictions: readonly Prediction[];
   /** Rates of the training steps, null where there were none; seconds of the whole cell. */
@@ -111,6 +113,10 @@ export interface RunHooks {
   onStep(progress: StepProgress): void;
   /** Called after each epoch's measurement. */
   onEpoch(metrics: EpochMetrics): void;
+  /** Called with a sentence for the person who watches. */
+  onNote?(text: string): void;
+  /** Throws where another process has taken the run over: to be asked before anything is written. */
+  check?(): Promise<void>;
   /** The run ends by throwing `signal.reason` soon after this aborts. */
   signal: AbortSignal;
 }
@@ -122,8 +128,10 @@ export type RunCell = (cell: Cell, hooks: RunHooks) => Promise<CellResult>;
 export interface AdapterRecord {
   /** What the driver calls it. */
   name: string;
-  /** Digest of the limits the device was requested with. */
+  /** Digest of the adapter's limits. */
   limitsDigest: string;
+  /** The adapter's limits, by WebGPU's names. */
+  limits?: Readonly<Record<string, number>>;
   /** What the fixed probe program computes there; see `lib/train/fingerprint.ts`. */
   probe: string;
 }

@@ -16,6 +16,8 @@ export interface RunDescription {
   cell: Cell;
   /** What it was made by. */
   environment: Environment;
+  /** Kernels that it ran on, by size class or exact sizes; absent until it is done. */
+  kernels?: Readonly<Record<string, string>>;
 }
 
 /** What stands in `result.json`: a run is done when, and only when, that file is there. */
@@ -41,7 +43,12 @@ export interface RunResult extends
 }
 
 /** What stands in `times.json`, the only file of a run that differs when it is done again. */
-export type RunTimes = CellResult["times"];
+export interface RunTimes extends Readonly<CellResult["times"]> {
+  /** When the run, or the part of it after its last interruption, began; as ISO 8601 in UTC. */
+  readonly start?: string;
+  /** When it was done. */
+  readonly end?: string;
+}
 
 /** Everything a table needs to know of a run. */
 export interface Run extends Omit<RunDescription, "environment"> {
@@ -91,26 +98,22 @@ export async function writeMetrics(
   folder: string,
   epochs: readonly EpochMetrics[],
 ): Promise<void> {
-  const lines = epochs.map((epoch) => JSON.stringify(epoch) + "\n");
-  await writeFileAtomic(`${folder}/metrics.jsonl`, lines.join(""));
+  await writeFileAtomic(`${folder}/metrics.jsonl`, metricsLines(epochs));
 }
 
-/** Writes the rest of a finished run, `result.json` last; where that is there already, it stays. */
-export async function publishRun(
-  folder: string,
-  { id, cell }: RunDescription,
+function metricsLines(epochs: readonly EpochMetrics[]): string {
+  return epochs.map((epoch) => JSON.stringify(epoch) + "\n").join("");
+}
+
+/** Files of a finished run that are the same whenever it is done again, by name; result.json last. */
+export function resultFiles(
+  description: RunDescription,
   result: CellResult,
-): Promise<void> {
-  const { best, last, kept, parameters, planned, times, predictions } = result;
+): Map<string, string> {
+  const { id, cell } = description;
+  const { best, last, kept, parameters, planned, predictions } = result;
   const { epoch: _, trainLoss: __, evalLoss: loss, ...metrics } = kept;
   const further = Object.entries(result.splits);
-  await writeMetrics(folder, result.epochs);
-  await writeFileAtomic(`${folder}/predictions.csv`, predictionsCsv(cell, predictions));
-  for (const [name, split] of further) {
-    const path = `${folder}/predictions_${name}.csv`;
-    await writeFileAtomic(path, predictionsCsv(cell, split.predictions));
-  }
-  await writeFileAtomic(`${folder}/times.json`, json(times));
   const published: RunResult = {
     id,
     examples: predictions.length,
@@ -128,13 +131,55 @@ export async function publishRun(
     planned,
     ...result.evaluatedBy === undefined ? {} : { evaluatedBy: result.evaluatedBy },
   };
-  await createFileExclusive(`${folder}/result.json`, json(published));
+  return new Map([
+    ["run.json", json({ ...description, kernels: result.kernels })],
+    ["metrics.jsonl", metricsLines(result.epochs)],
+    ["predictions.csv", predictionsCsv(cell, predictions)],
+    ...further.map(([name, split]): [string, string] => [
+      `predictions_${name}.csv`,
+      predictionsCsv(cell, split.predictions),
+    ]),
+    ["result.json", json(published)],
+  ]);
+}
+
+/**
+ * Writes the rest of a finished run, `result.json` last; where that is there already, it stays.
+ *
+ * @param start When the run began.
+ */
+export async function publishRun(
+  folder: string,
+  description: RunDescription,
+  result: CellResult,
+  start?: Date,
+): Promise<void> {
+  const times: RunTimes = {
+    ...result.times,
+    ...start && { start: start.toISOString(), end: new Date().toISOString() },
+  };
+  await writeFileAtomic(`${folder}/times.json`, json(times));
+  for (const [name, text] of resultFiles(description, result)) {
+    if (name === "result.json") await createFileExclusive(`${folder}/${name}`, text);
+    else await writeFileAtomic(`${folder}/${name}`, text);
+  }
   await clearError(folder);
 }
 
 /** Writes `error.json`, so that the failure stays visible until the run succeeds. */
 export async function writeError(folder: string, message: string): Promise<void> {
   await writeFileAtomic(`${folder}/error.json`, json({ message }));
+}
+
+/** When a run last failed, milliseconds; 0 where it did not, or has succeeded since. */
+export async function errorTime(folder: string): Promise<number> {
+  try {
+    return (await Deno.stat(`${folder}/error.json`)).mtime?.getTime() ?? 0;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    if (error instanceof Deno.errors.NotADirectory) return 0; // told when it is to be made
+    throw error;
+  }
 }
 
 /** Removes the error of an earlier attempt. */

@@ -59,13 +59,33 @@ export interface Tuned extends TunedModel {
 }
 
 /** Where a run found what it was made from, on the machine that it ran on. */
-interface Places {
+export interface Places {
+  /** As `--base` named it. */
   readonly base: string;
+  /** As `--data` named it; absent where the data was made by a program. */
+  readonly data?: string;
+  /** As `--start` named it; absent where there was none. */
+  readonly start?: string;
 }
 
 const PLACES = "local.json";
 
-/** Notes where a run's base lies, beside its description, which holds no path. */
+/**
+ * Where a run found what it was made from; null where that is not noted.
+ *
+ * @throws {Error} When the note cannot be read
+ */
+export async function readPlaces(folder: string): Promise<Places | null> {
+  try {
+    await Deno.stat(`${folder}/${PLACES}`);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+  return await readJsonFile(`${folder}/${PLACES}`) as unknown as Places;
+}
+
+/** Notes where a run's base and data lie, beside its description, which holds no path. */
 export async function writePlaces(folder: string, places: Places): Promise<void> {
   await writeFileAtomic(`${folder}/${PLACES}`, JSON.stringify(places, null, 2) + "\n");
 }

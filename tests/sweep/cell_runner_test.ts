@@ -66,7 +66,9 @@ Deno.test("the same cell run twice gives the same bytes in every file that holds
       "result.json",
     ]
       .concat("run.json", "times.json");
-    const trained = cell.method.name === "zero_shot" ? [] : ["delta.safetensors"];
+    const trained = cell.method.name === "zero_shot"
+      ? []
+      : ["delta.safetensors", "losses.safetensors"];
     assertEquals([...files.keys()].sort(), [...trained, ...expected].sort());
   });
 });

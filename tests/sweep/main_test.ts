@@ -7,6 +7,7 @@ function start(folder: string, pause: number, ...args: string[]): Deno.ChildProc
     cwd: new URL("../../", import.meta.url),
     args: [
       ...["run", "-q", "--no-prompt", `--allow-read=.,${folder}`, `--allow-write=${folder}`],
+      ...["--allow-sys=hostname", "--allow-env=TUNEGRID_COMMIT"],
       ...["tests/sweep/fake_main.ts", String(pause), "--out", `${folder}/runs`, ...args],
     ],
     stdout: "piped",
