@@ -3,12 +3,23 @@ import { sha256File } from "../formats/digest.ts";
 import { ioReason } from "../formats/io_error.ts";
 import { readCardClasses } from "./card_classes.ts";
 import type { Table } from "./delimited.ts";
+import { checkFooter, checkPages } from "./parquet_check.ts";
 
-/** What hyparquet is asked for the codecs that it lacks; it brings Snappy itself. */
+/** The codecs that hyparquet lacks; no more comes of a page than it claims. */
 const compressors = {
-  GZIP: (input: Uint8Array): Uint8Array => gunzipSync(input),
-  BROTLI: (input: Uint8Array): Uint8Array => brotliDecompressSync(input),
-  ZSTD: (input: Uint8Array): Uint8Array => zstdDecompressSync(input),
+  GZIP: (input: Uint8Array, length: number): Uint8Array => gunzipSync(input, most(length)),
+  BROTLI: (input: Uint8Array, length: number): Uint8Array =>
+    brotliDecompressSync(input, most(length)),
+  ZSTD: (input: Uint8Array, length: number): Uint8Array => zstdDecompressSync(input, most(length)),
+};
+
+const most = (length: number) => ({ maxOutputLength: Math.max(1, length) });
+
+/** Codecs by their number in the format. */
+const CODECS: Readonly<Record<number, keyof typeof compressors>> = {
+  2: "GZIP",
+  4: "BROTLI",
+  6: "ZSTD",
 };
 
 /**
@@ -24,7 +35,17 @@ const compressors = {
  */
 export async function readParquet(path: string): Promise<Table> {
   const digest = await sha256File(path);
-  const { parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import("hyparquet");
+  const { parquetMetadataAsync, parquetReadObjects, parquetSchema, snappyUncompress } =
+    await import("hyparquet");
+  const uncompress = (codec: number, bytes: Uint8Array, length: number): Uint8Array => {
+    if (codec === 1) {
+      const page = new Uint8Array(length);
+      snappyUncompress(bytes, page);
+      return page;
+    }
+    if (CODECS[codec] === undefined) throw new RangeError(`its codec ${codec} is not supported`);
+    return compressors[CODECS[codec]](bytes, length);
+  };
   let rows: Record<string, unknown>[];
   let columns: string[];
   const classes = new Map<string, readonly string[]>();
@@ -32,10 +53,20 @@ export async function readParquet(path: string): Promise<Table> {
     using file = await Deno.open(path);
     const { size } = await file.stat();
     const buffer = { byteLength: size, slice: sliceOf(file, size) };
+    const footer = await checkFooter({ ...buffer, uncompress });
     const metadata = await parquetMetadataAsync(buffer);
-    columns = parquetSchema(metadata).children
-      .filter(({ children }) => children.length === 0)
-      .map(({ element }) => element.name);
+    const flat = new Map(
+      parquetSchema(metadata).children
+        .filter(({ children, element }) =>
+          children.length === 0 && element.repetition_type !== "REPEATED"
+        )
+        .map(({ element: { name, repetition_type: repetition, type } }) => [name, {
+          optional: repetition !== "REQUIRED",
+          boolean: type === "BOOLEAN",
+        }]),
+    );
+    columns = [...flat.keys()];
+    await checkPages({ ...buffer, uncompress }, footer, flat);
     rows = await parquetReadObjects({ file: buffer, metadata, columns, compressors });
     const features = metadata.key_value_metadata?.find(({ key }) => key === "huggingface")?.value;
     for (const column of columns) {
@@ -43,8 +74,9 @@ export async function readParquet(path: string): Promise<Table> {
       if (names !== null) classes.set(column, names);
     }
   } catch (error) {
-    const reason = error instanceof TypeError || error instanceof RangeError ||
-        error instanceof Error && error.constructor === Error
+    const reason = error instanceof TypeError || error instanceof RangeError
+      ? "not a Parquet file that can be read: it is damaged" // Words of the language, not of a reader.
+      : error instanceof Error && error.constructor === Error
       ? `not a Parquet file that can be read: ${error.message}`
       : ioReason(error);
     throw new TypeError(`Cannot read ${path}: ${reason}`, { cause: error });
@@ -64,7 +96,7 @@ export async function readParquet(path: string): Promise<Table> {
 function sliceOf(file: Deno.FsFile, size: number) {
   let last: Promise<unknown> = Promise.resolve();
   return (start: number, end: number = size): Promise<ArrayBuffer> => {
-    const from = start < 0 ? size + start : start;
+    const from = Math.max(0, start < 0 ? size + start : start);
     const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - from));
     const read = last.then(async () => {
       await file.seek(from, Deno.SeekMode.Start);
