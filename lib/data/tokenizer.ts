@@ -1,6 +1,7 @@
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { readJsonFile } from "../formats/huggingface.ts";
-import { isJsonObject } from "../formats/strict_json.ts";
+import { isJsonObject, shown } from "../formats/strict_json.ts";
+import { checkTokenizerJson } from "./tokenizer_check.ts";
 
 /** Text to token ids and back. */
 export interface Tokenizer {
@@ -71,16 +72,20 @@ export function makeTokenizer(
     const id = typeof token === "string" ? inner.token_to_id(token) : undefined;
     if (id !== undefined) return id;
     throw new TypeError(
-      `Cannot load tokenizer ${name}: its ${role} ${
-        JSON.stringify(token)
-      } is not in its vocabulary`,
+      `Cannot load tokenizer ${name}: its ${role} ${shown(token)} is not in its vocabulary`,
     );
   };
   const [eosId, bosId] = [idOf("eos_token"), idOf("bos_token")];
   const vocabSize = [...tokens.keys()].reduce((a, b) => Math.max(a, b), -1) + 1;
-  const encode = (text: string): number[] => inner.encode(text).ids;
-  const encodeBare = (text: string): number[] =>
-    inner.encode(text, { add_special_tokens: false }).ids;
+  const encoded = (text: string, add_special_tokens: boolean): number[] => {
+    const { ids } = inner.encode(text, { add_special_tokens });
+    if (ids.every((id) => tokens.has(id))) return ids;
+    throw new TypeError(
+      `Cannot encode ${shown(text)}: tokenizer ${name} has no id for some of its tokens`,
+    );
+  };
+  const encode = (text: string): number[] => encoded(text, true);
+  const encodeBare = (text: string): number[] => encoded(text, false);
   // Special tokens stand before and after the text's own; the sample tells how many of each.
   const [framed, bare] = [encode("a"), encodeBare("a")];
   const start = framed.findIndex((_, i) => bare.every((id, j) => framed[i + j] === id));
@@ -103,7 +108,7 @@ export function makeTokenizer(
       return [...ids.slice(0, maxLength - after), ...ids.slice(ids.length - after)];
     },
     encodeBare,
-    decode: (ids) => inner.decode([...ids], { skip_special_tokens: true }),
+    decode: (ids) => ids.length === 0 ? "" : inner.decode([...ids], { skip_special_tokens: true }),
     tokenToId: (token) => inner.token_to_id(token),
     checkFits: (rows) => {
       if (vocabSize <= rows) return;
@@ -125,6 +130,7 @@ function build(
   name: string,
 ): { inner: HuggingFaceTokenizer; tokens: Map<number, string> } {
   try {
+    checkTokenizerJson(json);
     const inner = new HuggingFaceTokenizer(json, config);
     const tokens = new Map<number, string>();
     for (const [token, id] of inner.get_vocab()) tokens.set(Number(id), token);
@@ -134,6 +140,9 @@ function build(
         throw new TypeError(`token ${JSON.stringify(token)} has id ${id}`);
       }
     }
+    // What only running it shows: a part that is missing, or does not fit another.
+    const { ids } = inner.encode("a b");
+    if (ids.length > 0) inner.decode(ids, { skip_special_tokens: true });
     return { inner, tokens };
   } catch (error) {
     throw new TypeError(
