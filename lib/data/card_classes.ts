@@ -67,7 +67,7 @@ function namesIn(lines: readonly Line[]): string[] | null {
   if (at < 0 || !lines.slice(0, at).some(({ text }) => text === "class_label:")) return null;
   const names: string[] = [];
   for (const { indent, text } of lines.slice(at + 1)) {
-    const [, id, name] = /^['"]?(\d+)['"]?:\s*(.+)$/.exec(text) ?? [];
+    const [, id, name] = /^['"]?(\d{1,4})['"]?:\s*(.+)$/.exec(text) ?? [];
     if (id === undefined || indent <= lines[at].indent) break;
     names[Number(id)] = unquoted(name);
   }
