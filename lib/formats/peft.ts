@@ -163,7 +163,7 @@ function moduleNames(
   file: string,
 ): string[] {
   const names = config[key];
-  const isName = (name: unknown) => typeof name === "string" && /^[\w.]+$/.test(name);
+  const isName = (name: unknown) => typeof name === "string" && /^[\w.]{1,200}$/.test(name);
   if (Array.isArray(names) && names.length > 0 && names.every(isName)) return names;
   throw new TypeError(
     `Cannot use ${file}: ${key} must be a list of module names, found ${shown(names)}`,

@@ -113,7 +113,7 @@ export function activation(name: string): Activation {
   const found = BY_NAME.get(name);
   if (found === undefined) {
     throw new RangeError(
-      `Cannot find activation "${name}"; use one of ${activationNames.join(", ")}`,
+      `Cannot find activation "${name.slice(0, 100)}"; use one of ${activationNames.join(", ")}`,
     );
   }
   return found;
