@@ -199,7 +199,7 @@ Deno.test("an experiment without its base says which it is and how to come by it
   assertEquals(code, 1);
   assertMatch(
     new TextDecoder().decode(stderr),
-    /^error: Cannot open base openai-community\/gpt2: .*\/tree\/607a30d7.*--base, or .*--dry-run\n$/,
+    /^error: Cannot open base openai-community\/gpt2: .*fetch openai-community\/gpt2 --revision 607a30d7.*--base, or .*--dry-run\n$/,
   );
   await Deno.remove(out, { recursive: true });
 });

@@ -49,10 +49,13 @@ gpuTest("a run's plan from its configuration is what the run allocates", async (
         onEpoch: () => {},
         signal: new AbortController().signal,
       });
-      const { peakBytes: _, recomputed, ...bytes } = planned;
+      const { peakBytes: _, recomputed, operations = 0, ...bytes } = planned;
       const { peakBytes, ...own } = plan.planned;
       assertEquals([plan.parameters, own], [parameters, bytes], cell.method.name);
       assertEquals(recomputed, plan.recomputed);
+      // Batches are shorter than the longest that the plan counts with.
+      const most = plan.steps * plan.stepOperations;
+      assert(operations <= most && operations >= 0.3 * most, `${operations} of ${most}`);
       // The launches' parameters, and constants of shorter buckets, are beyond the plan.
       assert(peakBytes < planned.peakBytes && peakBytes > 0.8 * planned.peakBytes);
     }
