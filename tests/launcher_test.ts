@@ -350,6 +350,33 @@ Deno.test("without Deno, or with one that is too old, npm is needed", () =>
     assertEquals(await start(), missing);
   }));
 
+Deno.test("tests go on without Chromium where it may not be installed, and say so", () =>
+  withFolder(async (folder) => {
+    const project = `${folder}/project`;
+    await Deno.mkdir(`${project}/lib/std/assert`, { recursive: true });
+    await Deno.copyFile(`${root}/tunegrid`, `${project}/tunegrid`);
+    await Deno.copyFile(`${root}/lib/std/assert/mod.ts`, `${project}/lib/std/assert/mod.ts`);
+    const manifest = { tasks: { test: "deno run -q main.ts" } };
+    await Deno.writeTextFile(`${project}/deno.json`, JSON.stringify(manifest));
+    await Deno.writeTextFile(`${project}/main.ts`, `console.log("ran");`);
+    const bin = await programs(folder, tools, {
+      deno: denoScript,
+      uname: "echo Elsewhere",
+      id: "echo 1000",
+    });
+    const start = () =>
+      launch(["test"], {
+        launcher: `${project}/tunegrid`,
+        clearEnv: true,
+        env: { PATH: bin, HOME: folder, JSR_URL: "http://127.0.0.1:9/", NO_COLOR: "1" },
+      });
+    const without = await start();
+    assertEquals([without.code, without.out], [0, "ran\n"], without.err);
+    assertStringIncludes(without.err, "tunegrid: found no Chromium: the tests of reports in a");
+    await Deno.writeTextFile(`${bin}/chromium`, "#!/bin/sh\n", { mode: 0o755 });
+    assertEquals((await start()).err.includes("Chromium"), false);
+  }));
+
 Deno.test("the first start sets up, the second starts at once", () =>
   withFolder(async (folder) => {
     const project = `${folder}/project`;
