@@ -21,11 +21,13 @@ function lies(path: string, folders: readonly string[]): boolean {
 /** What of it the set does not hold. */
 function beyond(
   accesses: Access[],
-  set: { read: string[]; write: string[]; ffi?: string[] },
+  set: { read: string[]; write: string[]; ffi?: string[]; env?: string[]; sys?: string[] },
 ): Access[] {
   return accesses.filter(({ permission, value }) =>
     !(permission === "read" && lies(value, set.read) ||
       permission === "write" && lies(value, set.write) ||
+      permission === "env" && set.env?.includes(value) ||
+      permission === "sys" && set.sys?.includes(value) ||
       permission === "ffi" && lies(value, set.ffi ?? []))
   );
 }

@@ -127,6 +127,11 @@ export class Gpu {
     return layout;
   }
 
+  /** The limits that it was opened with, of those that the engine asks for. */
+  get limits(): Record<string, number> {
+    return Object.fromEntries(LIMITS.map((name) => [name, this.device.limits[name]]));
+  }
+
   /** Closes the device. */
   destroy(): void {
     this.#closed = true;

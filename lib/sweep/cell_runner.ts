@@ -172,7 +172,7 @@ export async function prepareCells(
     adapter: {
       name: gpu.adapter.description,
       limitsDigest: digestJson(gpu.adapter.limits).slice(0, 16),
-      limits: gpu.adapter.limits,
+      limits: gpu.limits,
       probe,
     },
     notes: [

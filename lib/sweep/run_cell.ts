@@ -130,7 +130,7 @@ export interface AdapterRecord {
   name: string;
   /** Digest of the adapter's limits. */
   limitsDigest: string;
-  /** The adapter's limits, by WebGPU's names. */
+  /** The limits that the engine asked for, by WebGPU's names. */
   limits?: Readonly<Record<string, number>>;
   /** What the fixed probe program computes there; see `lib/train/fingerprint.ts`. */
   probe: string;

@@ -1,10 +1,13 @@
 import { stringify } from "@std/csv/stringify";
 import { createFileExclusive, writeFileAtomic } from "../formats/atomic.ts";
+import { digestJson, sha256File } from "../formats/digest.ts";
 import { ioReason } from "../formats/io_error.ts";
+import { readShaped } from "../formats/json_shape.ts";
 import type { SplitMetrics } from "../train/metrics.ts";
 import type { Cell } from "./cell.ts";
 import type { Environment } from "./environment.ts";
 import type { CellResult, EpochMetrics } from "./run_cell.ts";
+import { certificateShape, errorShape, resultShape, runShape, timesShape } from "./run_shapes.ts";
 
 /** What a run's folder says about the run before it starts (`run.json`). */
 export interface RunDescription {
@@ -36,6 +39,8 @@ export interface RunResult extends
   > {
   /** The cell's id. */
   id: string;
+  /** Digest of the kernels in `run.json`. */
+  kernels?: string;
   /** Metrics of every split that was measured with the weights that are kept, by name. */
   splits: Readonly<Record<string, SplitMetrics>>;
   /** Validation examples that the metrics were computed on. */
@@ -58,13 +63,21 @@ export interface Run extends Omit<RunDescription, "environment"> {
   times: RunTimes | null;
   /** Why it failed; null where it did not, or has not ended. */
   error: string | null;
+  /** How it compared when it was done again (`verify.json`); null or absent where it was not. */
+  verified?: Verdict | null;
 }
+
+/** How a run that was done again compares with the first time. */
+export type Verdict = "identical" | "within tolerance" | "different";
+
+/** Name of the certificate in a run's folder; see `verify.ts`. */
+export const CERTIFICATE = "verify.json";
 
 const json = (value: unknown): string => JSON.stringify(value, null, 2) + "\n";
 
 /** Whether a run's result is published. */
 export async function isDone(folder: string): Promise<boolean> {
-  return await readJson(`${folder}/result.json`) !== null;
+  return await readShaped(`${folder}/result.json`, resultShape) !== null;
 }
 
 /**
@@ -129,6 +142,7 @@ export function resultFiles(
     parameters,
     note: result.note ?? null,
     planned,
+    ...result.kernels && { kernels: digestJson(result.kernels) },
     ...result.evaluatedBy === undefined ? {} : { evaluatedBy: result.evaluatedBy },
   };
   return new Map([
@@ -190,18 +204,42 @@ export async function clearError(folder: string): Promise<void> {
 }
 
 /**
+ * What a finished run's folder says of it; null where there is none, or it is not done.
+ *
+ * @throws {Error} When a file is there but cannot be read
+ */
+export async function readDescription(folder: string): Promise<RunDescription | null> {
+  if (!await isDone(folder)) return null;
+  return await readShaped<RunDescription>(`${folder}/run.json`, runShape);
+}
+
+/**
  * Reads a run back from its folder; null where none was started.
  *
  * @throws {Error} When a file is there but cannot be read
  */
 export async function readRun(folder: string): Promise<Run | null> {
-  const description = await readJson<RunDescription>(`${folder}/run.json`);
+  const description = await readShaped<RunDescription>(`${folder}/run.json`, runShape);
   if (description === null) return null;
   const { id, approach, cell } = description;
-  const result = await readJson<RunResult>(`${folder}/result.json`);
-  const times = result && await readJson<RunTimes>(`${folder}/times.json`);
-  const error = result ? null : await readJson<{ message: string }>(`${folder}/error.json`);
-  return { id, approach, cell, result, times, error: error && error.message };
+  const result = await readShaped<RunResult>(`${folder}/result.json`, resultShape);
+  const times = result && await readShaped<RunTimes>(`${folder}/times.json`, timesShape);
+  const error = result
+    ? null
+    : await readShaped<{ message: string }>(`${folder}/error.json`, errorShape);
+  const verified = result && await readVerdict(folder);
+  return { id, approach, cell, result, times, error: error && error.message, verified };
+}
+
+/** The certificate's verdict, where it is on the result that is there now. */
+async function readVerdict(folder: string): Promise<Verdict | null> {
+  const certificate = await readShaped<{ verdict: Verdict; digests: Record<string, string> }>(
+    `${folder}/${CERTIFICATE}`,
+    certificateShape,
+  );
+  if (certificate === null) return null;
+  const result = await sha256File(`${folder}/result.json`);
+  return certificate.digests["result.json"] === result ? certificate.verdict : null;
 }
 
 function predictionsCsv({ task }: Cell, predictions: CellResult["predictions"]): string {
@@ -213,15 +251,6 @@ function predictionsCsv({ task }: Cell, predictions: CellResult["predictions"]):
     ...scores,
   ]);
   return stringify([["id", "label", "prediction", ...scores], ...rows]);
-}
-
-async function readJson<T>(path: string): Promise<T | null> {
-  try {
-    return JSON.parse(await Deno.readTextFile(path)) as T;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw new Error(`Cannot read ${path}: ${ioReason(error)}`, { cause: error });
-  }
 }
 
 /** A temporary file that has not changed for a minute belongs to no living writer. */

@@ -59,7 +59,8 @@ export type QuantityName =
   | "msPerStep"
   | "examplesPerSecond"
   | "peakBytes"
-  | "seconds";
+  | "seconds"
+  | "verified";
 
 /** The quantities of a table, in its order of columns. */
 const quantities: Readonly<
@@ -91,6 +92,8 @@ const quantities: Readonly<
   examplesPerSecond: ({ times }: Run) => times?.examplesPerSecond,
   peakBytes: ({ result }: Run) => result?.planned.peakBytes,
   seconds: ({ times }: Run) => times?.seconds,
+  verified: ({ verified }: Run) =>
+    verified && { identical: 1, "within tolerance": 0.5, different: 0 }[verified],
 };
 
 /**

@@ -176,6 +176,23 @@ export const columns: Readonly<Record<QuantityName, Column>> = {
     writeShort: (seconds) => duration(seconds).replace(" ", ""),
     spread: "csv",
   },
+  verified: {
+    csv: "verified",
+    long: "done again",
+    short: "again",
+    write: (share) =>
+      share === 1
+        ? "same bits"
+        : share === 0.5
+        ? "within tolerance"
+        : share === 0
+        ? "differs"
+        : "mixed",
+    writeShort: (share) =>
+      share === 1 ? "same" : share === 0.5 ? "near" : share === 0 ? "differs" : "mixed",
+    spread: "csv",
+    optional: true,
+  },
 };
 
 /** The columns of a table in some place: all that belong there and have something to show. */
