@@ -5,8 +5,12 @@
  */
 
 import { parse } from "@std/csv/parse";
+import { readJsonFile } from "../formats/huggingface.ts";
 import { ioReason } from "../formats/io_error.ts";
+import { checkShape } from "../formats/json_shape.ts";
+import { parseStrictJson, shown } from "../formats/strict_json.ts";
 import type { EpochMetrics } from "../sweep/run_cell.ts";
+import { epochShape } from "../sweep/run_shapes.ts";
 import { readSweepRecord, type SweepRecord } from "../sweep/sweep_record.ts";
 import type { PublishedRun } from "../sweep/table.ts";
 import { readAnsweredRun } from "../sweep/wrong_answers.ts";
@@ -83,13 +87,28 @@ async function readReportRun(
 ): Promise<ReportRun | null> {
   const run = await readAnsweredRun(folder);
   if (run === null) return null;
-  const description = JSON.parse(await Deno.readTextFile(`${folder}/run.json`));
+  if (!folder.endsWith(`/${run.id}`)) {
+    throw new TypeError(
+      `Cannot read ${folder}/run.json: its id ${shown(run.id)} is not the folder's`,
+    );
+  }
+  const description = await readJsonFile(`${folder}/run.json`);
   return { ...run, description, epochs: await readEpochs(folder) };
 }
 
 async function readEpochs(folder: string): Promise<EpochMetrics[]> {
-  const lines = (await textOrNone(`${folder}/metrics.jsonl`)).split("\n");
-  return lines.filter((line) => line !== "").map((line) => JSON.parse(line));
+  const path = `${folder}/metrics.jsonl`;
+  const lines = (await textOrNone(path)).split("\n");
+  return lines.flatMap((line, i) => {
+    if (line === "") return [];
+    let value: unknown;
+    try {
+      value = parseStrictJson(line);
+    } catch (error) {
+      throw new TypeError(`Cannot read ${path}, line ${i + 1}: ${(error as Error).message}`);
+    }
+    return [checkShape<EpochMetrics>(value, epochShape, `${path}, line ${i + 1}`)];
+  });
 }
 
 /** Metrics of a run's latest epoch; null before the first. */

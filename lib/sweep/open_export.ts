@@ -1,8 +1,10 @@
 import { readJsonFile } from "../formats/huggingface.ts";
+import { checkShape, object, text } from "../formats/json_shape.ts";
 import { loadAdapter } from "../train/load_adapter.ts";
 import { type Base, openBase } from "./base.ts";
 import type { Cell } from "./cell.ts";
 import { type ExportFormat, FACTS } from "./export.ts";
+import { cellShape } from "./run_shapes.ts";
 import { type TunedModel, tunedModel } from "./tuned.ts";
 
 /**
@@ -35,10 +37,11 @@ import { type TunedModel, tunedModel } from "./tuned.ts";
  * ```
  */
 export async function openExport(dir: string, base?: Base): Promise<TunedModel> {
-  const { format, cell } = await readJsonFile(`${dir}/${FACTS}`) as unknown as {
-    format: ExportFormat;
-    cell: Cell;
-  };
+  const { format, cell } = checkShape<{ format: ExportFormat; cell: Cell }>(
+    await readJsonFile(`${dir}/${FACTS}`),
+    object({ format: text, cell: cellShape }),
+    `${dir}/${FACTS}`,
+  );
   if (format === "onnx") {
     throw new Error(
       `Cannot open ${dir}: it is for ONNX Runtime; export the run with --to huggingface or ` +

@@ -56,8 +56,9 @@ export function splitValues(flag: string, text: string): string[] {
   return settingFlags[flag] === "classWeights" && text.includes(":") ? [text] : text.split(",");
 }
 
-/** A setting's value as tables show it. */
-export function settingText(value: TrainSettings[keyof TrainSettings]): string {
+/** A setting's value as tables show it; a run of an older version may lack it. */
+export function settingText(value: TrainSettings[keyof TrainSettings] | undefined): string {
+  if (value === undefined) return "unknown";
   if (value === null) return "none";
   if (typeof value === "number") return String(+value.toPrecision(3));
   if (typeof value !== "object" || Array.isArray(value)) return String(value);

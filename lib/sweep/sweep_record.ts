@@ -1,6 +1,7 @@
 import { writeFileAtomic } from "../formats/atomic.ts";
-import { ioReason } from "../formats/io_error.ts";
+import { readShaped } from "../formats/json_shape.ts";
 import type { PublishedRow } from "./published.ts";
+import { sweepShape } from "./run_shapes.ts";
 
 /** A cell that a sweep is to run. */
 export interface PlannedCell {
@@ -39,11 +40,5 @@ export async function writeSweepRecord(out: string, record: SweepRecord): Promis
  * @throws {Error} When it is there but cannot be read
  */
 export async function readSweepRecord(out: string): Promise<SweepRecord | null> {
-  const path = `${out}/sweep.json`;
-  try {
-    return JSON.parse(await Deno.readTextFile(path)) as SweepRecord;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw new Error(`Cannot read ${path}: ${ioReason(error)}`, { cause: error });
-  }
+  return await readShaped<SweepRecord>(`${out}/sweep.json`, sweepShape);
 }

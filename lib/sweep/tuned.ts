@@ -6,7 +6,7 @@
 
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { writeFileAtomic } from "../formats/atomic.ts";
-import { readJsonFile } from "../formats/huggingface.ts";
+import { readShaped } from "../formats/json_shape.ts";
 import { readSafetensors } from "../formats/safetensors.ts";
 import type { Parameter } from "../layers/scope.ts";
 import type { RawConfig } from "../models/config.ts";
@@ -19,6 +19,7 @@ import { type Base, openBase } from "./base.ts";
 import type { Cell } from "./cell.ts";
 import { methodInfo } from "./method_spec.ts";
 import { readRun, type Run } from "./run_folder.ts";
+import { placesShape } from "./run_shapes.ts";
 
 /** A base with a method's trained values, ready to be exported, evaluated or asked. */
 export interface TunedModel {
@@ -76,13 +77,7 @@ const PLACES = "local.json";
  * @throws {Error} When the note cannot be read
  */
 export async function readPlaces(folder: string): Promise<Places | null> {
-  try {
-    await Deno.stat(`${folder}/${PLACES}`);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
-  return await readJsonFile(`${folder}/${PLACES}`) as unknown as Places;
+  return await readShaped<Places>(`${folder}/${PLACES}`, placesShape);
 }
 
 /** Notes where a run's base and data lie, beside its description, which holds no path. */
@@ -109,7 +104,10 @@ export async function openTuned(folder: string, from?: string): Promise<Tuned> {
     );
   }
   const { cell } = run;
-  const place = from ?? (await readJsonFile(`${folder}/${PLACES}`) as unknown as Places).base;
+  const place = from ?? (await readPlaces(folder))?.base;
+  if (place === undefined) {
+    throw new Error(`Cannot open run ${folder}: it has no ${PLACES}; name its base with --base`);
+  }
   const base = await openBase(place);
   if (base.digest !== cell.base.digest || base.tokenizerDigest !== cell.tokenizer.digest) {
     throw new RangeError(

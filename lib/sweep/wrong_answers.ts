@@ -25,10 +25,28 @@ export async function readAnsweredRun(folder: string): Promise<AnsweredRun | nul
     const path = `${folder}/predictions${split === "validation" ? "" : `_${split}`}.csv`;
     const text = await readOrNone(path);
     if (text === null) return run;
-    const [, ...rows] = parse(text);
+    const rows = predictionRows(text, path);
     wrong[split] = rows.filter(([, label, prediction]) => label !== prediction).map(([id]) => id);
   }
   return { ...run, wrong };
+}
+
+function predictionRows(text: string, path: string): string[][] {
+  let rows: string[][];
+  try {
+    rows = parse(text);
+  } catch (error) {
+    throw new TypeError(`Cannot read ${path}: ${(error as Error).message}`, { cause: error });
+  }
+  const [header = [], ...body] = rows;
+  if (header.slice(0, 3).join() !== "id,label,prediction") {
+    throw new TypeError(`Cannot read ${path}: its columns must begin with id, label, prediction`);
+  }
+  const wrong = body.findIndex(({ length }) => length !== header.length);
+  if (wrong < 0) return body;
+  throw new TypeError(
+    `Cannot read ${path}: row ${wrong + 1} has ${body[wrong].length} fields, not ${header.length}`,
+  );
 }
 
 async function readOrNone(path: string): Promise<string | null> {
