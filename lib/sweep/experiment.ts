@@ -1,3 +1,4 @@
+import { shown as shownJson } from "../formats/strict_json.ts";
 import type { Precision } from "../graph/precision.ts";
 import { type Backend, backends } from "../infer/backend.ts";
 import { defaultExecution, type Execution } from "../train/execution.ts";
@@ -181,7 +182,7 @@ export function checkExperimentValue(key: string, value: unknown, shown: string 
   }
   const { check, rule } = rules[key as keyof Experiment];
   if (!check(value)) {
-    throw new RangeError(`Cannot use ${shown} ${JSON.stringify(value)}: must be ${rule}`);
+    throw new RangeError(`Cannot use ${shown} ${shownJson(value)}: must be ${rule}`);
   }
 }
 
@@ -233,7 +234,7 @@ export function resolveExperiment(
   for (const [key, values] of Object.entries(experiment.axes)) {
     if (!Array.isArray(values) || values.length === 0) {
       throw new RangeError(
-        `Cannot use axis ${key} ${JSON.stringify(values)}: must be a list of at least one value`,
+        `Cannot use axis ${key} ${shownJson(values)}: must be a list of at least one value`,
       );
     }
     for (const value of values) checkTrainSetting(key, value);
@@ -250,7 +251,9 @@ export function resolveExperiment(
   for (const name of experiment.choose) {
     if (options.has(name) || Object.hasOwn(settingFlags, name)) continue;
     throw new TypeError(
-      `Cannot choose "${name}": neither a setting nor an option of these methods; use ` +
+      `Cannot choose "${
+        name.slice(0, 200)
+      }": neither a setting nor an option of these methods; use ` +
         [...Object.keys(settingFlags), ...options].join(", "),
     );
   }
@@ -261,7 +264,7 @@ export function resolveExperiment(
 function resolveRequest(request: unknown, registry: MethodRegistry): MethodRequest {
   if (!isObject(request) || typeof request.name !== "string") {
     throw new TypeError(
-      `Cannot read method ${JSON.stringify(request)}: must be an object with a name`,
+      `Cannot read method ${shownJson(request)}: must be an object with a name`,
     );
   }
   const { name, options = {}, settings = {}, ...rest } = request;
@@ -273,14 +276,14 @@ function resolveRequest(request: unknown, registry: MethodRegistry): MethodReque
   for (const [key, value] of Object.entries({ options, settings })) {
     if (!isObject(value)) {
       throw new TypeError(
-        `Cannot use ${key} ${JSON.stringify(value)} of ${name}: must be an object`,
+        `Cannot use ${key} ${shownJson(value)} of ${name}: must be an object`,
       );
     }
   }
   for (const [key, value] of Object.entries(options as object)) {
     if (!["number", "string", "boolean"].includes(typeof value)) {
       throw new TypeError(
-        `Cannot use option ${key} ${JSON.stringify(value)} of ${name}: ` +
+        `Cannot use option ${key} ${shownJson(value)} of ${name}: ` +
           `must be a number, text, true or false`,
       );
     }

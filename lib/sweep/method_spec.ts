@@ -52,7 +52,9 @@ export function resolveMethod(
 export function methodInfo(name: string, registry: MethodRegistry): MethodInfo {
   if (Object.hasOwn(registry, name)) return registry[name];
   throw new TypeError(
-    `Cannot use method "${name}": no such method; use ${Object.keys(registry).join(", ")}`,
+    `Cannot use method "${name.slice(0, 200)}": no such method; use ${
+      Object.keys(registry).join(", ")
+    }`,
   );
 }
 

@@ -1,7 +1,11 @@
 /**
  * How a cell is trained: every hyper-parameter that is not a method's own, with defaults and checks.
  * Learning rates and AdamW's defaults are those of the recipe that the README compares with.
+ *
+ * @module
  */
+
+import { shown as shownJson } from "../formats/strict_json.ts";
 
 /** The training hyper-parameters of one run, fully resolved. */
 export interface TrainSettings {
@@ -140,7 +144,7 @@ export function checkTrainSetting(key: string, value: unknown, shown: string = k
   }
   const { check, rule } = rules[key as keyof TrainSettings];
   if (!check(value)) {
-    const found = typeof value === "number" ? String(value) : JSON.stringify(value);
+    const found = typeof value === "number" ? String(value) : shownJson(value);
     throw new RangeError(`Cannot use ${shown} ${found}: must be ${rule}`);
   }
 }
