@@ -21,6 +21,9 @@ const isList = (value: unknown, check: (one: unknown) => boolean): boolean =>
   Array.isArray(value) && value.every(check);
 const isPair = (value: unknown): boolean =>
   Array.isArray(value) && value.length === 2 && isText(value[0]) && isSize(value[1]);
+const isPattern = ({ String: literal, Regex: regex, ...rest }: Record<string, unknown>): boolean =>
+  Object.keys(rest).length === 0 && (literal === undefined) !== (regex === undefined) &&
+  isText(literal ?? regex) && (literal ?? regex) !== "";
 
 const text: Check = [isText, "a text"];
 const filled: Check = [(value) => isText(value) && value !== "", "a text of some length"];
@@ -54,12 +57,7 @@ const FIELDS: Readonly<Record<string, Check>> = {
   normalizers: parts,
   pad_token: text,
   pattern: [
-    (value) =>
-      isText(value) ||
-      isJsonObject(value) && [value.String, value.Regex].filter((one) => one !== undefined).every(
-          (one) => isText(one) && one !== "",
-        ) &&
-        Object.keys(value).length === 1,
+    (value) => isText(value) || isJsonObject(value) && isPattern(value),
     "a text, or an object with String or Regex",
   ],
   precompiled_charsmap: text,
