@@ -17,9 +17,10 @@ export {
   type RunDescription,
   type RunResult,
   type RunTimes,
+  type Verdict,
 } from "./lib/sweep/run_folder.ts";
 export type { CellPlace, Outcome } from "./lib/sweep/runner.ts";
-export type { Environment } from "./lib/sweep/environment.ts";
+export type { Commit, Environment } from "./lib/sweep/environment.ts";
 export type {
   AdapterRecord,
   CellResult,
