@@ -81,9 +81,13 @@ export async function readComplete(
   }
   if (!isJsonObject(marked) || !Array.isArray(marked.files)) return null;
   if (marked.kind !== kind || marked.id !== id || marked.commit !== commit) return null;
-  const files = marked.files as RemoteFile[];
+  const isEntry = (one: unknown): one is RemoteFile =>
+    isJsonObject(one) && typeof one.path === "string" && typeof one.size === "number";
+  const files: unknown[] = marked.files;
+  if (!files.every(isEntry)) return null;
   for (const { path, size } of files) {
-    if (await sizeOf(`${folder}/${path}`) !== size) return null;
+    // A name that no file can have is that of none.
+    if (await sizeOf(`${folder}/${path}`).catch(() => null) !== size) return null;
   }
   return { kind, id, commit, files };
 }
