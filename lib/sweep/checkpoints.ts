@@ -80,18 +80,21 @@ export class Checkpoints {
   }
 }
 
-/** Removes a finished run's checkpoints, and what a killed process left of writing one. */
+/** Removes a finished run's checkpoints, and what a killed process left of writing a file. */
 export async function clearCheckpoints(folder: string): Promise<void> {
   for await (const { name } of Deno.readDir(folder)) {
     if (NAME.test(name)) await remove(`${folder}/${name}`);
   }
-  await clearTornCheckpoints(folder);
+  await clearTornFiles(folder);
 }
 
-/** Removes what a killed process left of writing a checkpoint; for the one that holds the run. */
-export async function clearTornCheckpoints(folder: string): Promise<void> {
+/** A file of a run that is being written; not a claim, which others may be making. */
+const TORN = /^\.(?!claim)[\w-]+\.(json|jsonl|csv|safetensors)\.[0-9a-f-]{36}\.tmp$/;
+
+/** Removes what a killed process left of writing a file; for the one that holds the run. */
+export async function clearTornFiles(folder: string): Promise<void> {
   for await (const { name } of Deno.readDir(folder)) {
-    if (name.startsWith(".checkpoint-") && name.endsWith(".tmp")) await remove(`${folder}/${name}`);
+    if (TORN.test(name)) await remove(`${folder}/${name}`);
   }
 }
 

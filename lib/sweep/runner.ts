@@ -2,7 +2,7 @@ import { type Cell, cellId } from "./cell.ts";
 import type { Environment } from "./environment.ts";
 import type { MethodSpec } from "./method_spec.ts";
 import type { CellResult, EpochMetrics, RunCell, StepProgress } from "./run_cell.ts";
-import { clearCheckpoints, clearTornCheckpoints } from "./checkpoints.ts";
+import { clearCheckpoints, clearTornFiles } from "./checkpoints.ts";
 import { type Claim, claimRun, TakenOver } from "./claim.ts";
 import {
   clearError,
@@ -182,7 +182,7 @@ async function runOne(
     if (failedBefore !== null && await errorTime(folder) > failedBefore) {
       return { kind: "failed", message: (await readRun(folder))?.error ?? "in another process" };
     }
-    await clearTornCheckpoints(folder);
+    await clearTornFiles(folder);
     await openRun(folder, description);
     const check = () => held.check();
     let result: CellResult;
