@@ -20,7 +20,8 @@ export {
   type Verdict,
 } from "./lib/sweep/run_folder.ts";
 export type { CellPlace, Outcome } from "./lib/sweep/runner.ts";
-export type { Commit, Environment } from "./lib/sweep/environment.ts";
+export type { Environment } from "./lib/sweep/environment.ts";
+export type { Commit } from "./lib/sweep/provenance.ts";
 export type {
   AdapterRecord,
   CellResult,

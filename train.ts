@@ -24,7 +24,8 @@ export {
   type TrainSettings,
   trainSettings,
 } from "./lib/train/settings.ts";
-export type { CheckpointInterval, Execution, Recompute } from "./lib/train/execution.ts";
+export type { Execution, Recompute } from "./lib/train/execution.ts";
+export type { CheckpointInterval } from "./lib/train/checkpoint.ts";
 export type { Precision } from "./lib/graph/precision.ts";
 export {
   type ClassificationMetrics,
