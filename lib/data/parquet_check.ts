@@ -78,6 +78,7 @@ export async function checkPages(
         : "";
       const column = flat.get(name);
       if (column === undefined) continue;
+      must(whole(about, 1, "kind of value") <= 7, `column ${name} is of no known kind`);
       const begin = about.get(11)
         ? whole(about, 11, "page offset")
         : whole(about, 9, "page offset");
