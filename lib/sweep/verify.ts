@@ -69,6 +69,7 @@ export class Verifier {
   readonly #options: VerifyOptions;
   #opened: { key: string; base: Base; data: Dataset; prepared: PreparedCells } | null = null;
 
+  /** Nothing is opened before it is needed. */
   constructor(options: VerifyOptions) {
     this.#options = options;
   }
@@ -157,10 +158,25 @@ export class Verifier {
     const key = digestJson(shared);
     if (this.#opened?.key !== key) {
       this.close();
-      const [base, data] = [await openBase(places.base), await openData(experiment)];
+      const base = await opened("base", () => openBase(places.base));
+      const data = await opened("data", () => openData(experiment));
       this.#opened = { key, base, data, prepared: await prepareCells(experiment, base, data) };
     }
     return this.#opened;
+  }
+}
+
+async function opened<T>(name: string, open: () => Promise<T>): Promise<T> {
+  try {
+    return await open();
+  } catch (error) {
+    throw new Error(
+      `${
+        (error as Error).message
+      }; where it lies elsewhere, or outside the project, name it with ` +
+        `--${name}`,
+      { cause: error },
+    );
   }
 }
 

@@ -150,6 +150,36 @@ Deno.test(
   },
 );
 
+Deno.test("a sweep that is asked to stop saves its cell first, and goes on from there", async () => {
+  const out = await Deno.makeTempDir();
+  try {
+    const args = [
+      ...["--methods", "lora:rank=2", "--train-size", "800", "--epochs", "1", "--batch", "4"],
+      ...["--eval", "validation", "--checkpoint", "1h", "--log-format", "json"],
+    ];
+    const child = startSweep(out, ...args);
+    let [printed, asked] = ["", false];
+    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+      printed += text;
+      if (asked || !printed.includes('"event":"step"')) continue;
+      child.kill("SIGTERM");
+      asked = true;
+    }
+    const err = await new Response(child.stderr).text();
+    assertEquals((await child.status).code, 130, err);
+    assertStringIncludes(err, "the same command does what is missing");
+    const [saved] = await checkpoints(out);
+    const { step } = (await readCheckpoint(saved)).checkpoint;
+    assert(step > 0 && step < 200, `${step}`);
+    const again = await ended(startSweep(out, ...args));
+    assertEquals(again.code, 0, again.err);
+    assertStringIncludes(again.out, `Going on from step ${step} `);
+    assertEquals(await checkpoints(out), []);
+  } finally {
+    await Deno.remove(out, { recursive: true });
+  }
+});
+
 /** A file system of its own of one mebibyte; null where none can be mounted. */
 async function smallDisk(): Promise<{ path: string; remove: () => Promise<void> } | null> {
   const path = await Deno.makeTempDir();
