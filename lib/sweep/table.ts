@@ -182,11 +182,12 @@ function rowOf(
   runs: readonly PublishedRun[],
 ): Pick<TableRow, "method" | "seeds" | "runs" | "values"> {
   const values = Object.entries(quantities).map(([name, read]) => {
-    const found = runs.map(read).filter((value) => value !== null && value !== undefined);
+    const having = runs.filter((run) => (read(run) ?? null) !== null);
+    const found = having.map((run) => read(run)!);
     if (found.length === 0) return [name, null];
     const one = quantity(found);
     const measured = accuracyExamples[name as QuantityName];
-    return [name, measured === undefined ? one : accuracyQuantity(one, runs.map(measured))];
+    return [name, measured === undefined ? one : accuracyQuantity(one, having.map(measured))];
   });
   return {
     method: runs[0].cell.method.name,

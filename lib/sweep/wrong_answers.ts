@@ -26,6 +26,12 @@ export async function readAnsweredRun(folder: string): Promise<AnsweredRun | nul
     const text = await readOrNone(path);
     if (text === null) return run;
     const rows = predictionRows(text, path);
+    const { examples } = run.result.splits[split] ?? run.result;
+    if (rows.length !== examples) {
+      throw new RangeError(
+        `Cannot read ${path}: it has ${rows.length} rows, but result.json counts ${examples} examples`,
+      );
+    }
     wrong[split] = rows.filter(([, label, prediction]) => label !== prediction).map(([id]) => id);
   }
   return { ...run, wrong };
