@@ -112,7 +112,7 @@ Deno.test(
       };
       while (kills.early < wanted.early) {
         const child = startSweep(killed, ...cell);
-        await wait(random.uniform(0, 900));
+        await wait(random.uniform(0, 3000));
         await kill(child);
         kills.early++;
       }
