@@ -20,8 +20,8 @@ import { type Initializer, Scope } from "../layers/scope.ts";
 import type { Context, KeyValueSite, Sequence } from "../layers/site.ts";
 import { activation } from "../ops/activations.ts";
 import { slice } from "../ops/concat.ts";
-import { selectToken } from "../ops/select_token.ts";
 import { count, divided, positive, type RawConfig, refuse, text } from "./config.ts";
+import { scoreLastToken } from "./score_last_token.ts";
 import type { Model } from "./model.ts";
 
 /** Hyper-parameters of a GPT-2. */
@@ -151,19 +151,8 @@ export function gpt2(config: Gpt2Config, classes: number): Model {
       const sequence = tokens.apply(inputs.ids, inputs.mask, context);
       const embedded = positions.add(sequence.hidden, sequence);
       trace?.set("hidden.0", embedded);
-      let x = dropped(embedded, context, "transformer.embedding");
-      blocks.forEach((block, i) => {
-        const result = block.apply(x, sequence, context);
-        x = result.hidden;
-        trace?.set(`attention.${i}`, result.weights);
-        trace?.set(`hidden.${i + 1}`, x);
-      });
-      x = norm.apply(x);
-      trace?.set(`hidden.${blocks.length}`, x);
-      // Positions of the text begin behind what a method put in front.
-      const { added } = sequence;
-      const own = added === 0 ? x : slice(x, 1, added, inputs.ids.shape[1]);
-      return score.apply(selectToken(own, inputs.last!), context); // [B, classes]
+      const x = dropped(embedded, context, "transformer.embedding");
+      return scoreLastToken(x, sequence, { blocks, norm, score }, inputs, context, trace);
     },
   };
 }

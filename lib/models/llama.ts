@@ -15,11 +15,10 @@ import { RmsNorm } from "../layers/rms_norm.ts";
 import { type Initializer, Scope } from "../layers/scope.ts";
 import type { Context, KeyValueSite, Sequence } from "../layers/site.ts";
 import { activation } from "../ops/activations.ts";
-import { slice } from "../ops/concat.ts";
 import { multiply } from "../ops/elementwise.ts";
 import { rope, rotaryFrequencies } from "../ops/rope.ts";
-import { selectToken } from "../ops/select_token.ts";
 import { count, divided, flag, positive, type RawConfig, refuse, shown, text } from "./config.ts";
+import { scoreLastToken } from "./score_last_token.ts";
 import type { Model } from "./model.ts";
 
 /** Rotary scaling of Llama 3.1 and later. */
@@ -202,20 +201,9 @@ export function llama(config: LlamaConfig, classes: number): Model {
     maxLength: config.maxLength,
     classify: (inputs, context, trace) => {
       const sequence = tokens.apply(inputs.ids, inputs.mask, context);
-      const { hidden, added } = sequence;
+      const { hidden } = sequence;
       trace?.set("hidden.0", hidden);
-      let x = hidden;
-      blocks.forEach((block, i) => {
-        const result = block.apply(x, sequence, context);
-        x = result.hidden;
-        trace?.set(`attention.${i}`, result.weights);
-        trace?.set(`hidden.${i + 1}`, x);
-      });
-      x = norm.apply(x);
-      trace?.set(`hidden.${blocks.length}`, x);
-      // Positions of the text begin behind what a method put in front.
-      const own = added === 0 ? x : slice(x, 1, added, inputs.ids.shape[1]);
-      return score.apply(selectToken(own, inputs.last!), context); // [B, classes]
+      return scoreLastToken(hidden, sequence, { blocks, norm, score }, inputs, context, trace);
     },
   };
 }
