@@ -1,8 +1,3 @@
-/**
- * Number of the rules below; raised when they change, since other text is other data.
- */
-export const CLEANING_VERSION = 1;
-
 /** The rules of {@linkcode cleanText} in words, for tables and reports. */
 export const CLEANING_RULES =
   "control characters dropped; runs of white space folded to one space; ends trimmed; Unicode NFC";
