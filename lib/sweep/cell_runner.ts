@@ -104,7 +104,7 @@ export interface TrainedCell {
 
 /** Who listens to a cell's training, where it goes on from, and where it is saved. */
 export type TrainHooks =
-  & Pick<RunHooks, "signal" | "onStep" | "onEpoch">
+  & Pick<RunHooks, "signal" | "onStep" | "onEpoch" | "pauseAfter">
   & Pick<TrainRun, "resume" | "onCheckpoint">;
 
 /** An experiment with its base and data opened: its cells, and what trains them. */
@@ -357,7 +357,8 @@ async function trainCell(
       epochs.push(metrics);
       losses.push(...epoch.losses);
       hooks.onEpoch(metrics);
-      return decision;
+      const { pauseAfter = Infinity } = hooks;
+      return { ...decision, pause: pauseAfter <= epoch.epoch && epoch.epoch < settings.epochs };
     },
   });
   const { memory, steps, trainSeconds, trained } = outcome;

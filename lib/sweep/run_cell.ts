@@ -117,6 +117,11 @@ export interface RunHooks {
   onNote?(text: string): void;
   /** Throws where another process has taken the run over: to be asked before anything is written. */
   check?(): Promise<void>;
+  /**
+   * After this epoch the run saves a checkpoint and ends by throwing `Paused`, unless it is over by
+   * then; to its end where absent.
+   */
+  pauseAfter?: number;
   /** The run ends by throwing `signal.reason` soon after this aborts. */
   signal: AbortSignal;
 }

@@ -80,6 +80,18 @@ export interface EpochDecision {
   readonly keep?: boolean;
   /** Train no further. */
   readonly stop?: boolean;
+  /** Save the run and leave it, to be gone on with later: it ends by throwing {@linkcode Paused}. */
+  readonly pause?: boolean;
+}
+
+/** A run was left between two epochs because its `onEpoch` said so; its checkpoint is saved. */
+export class Paused extends Error {
+  override name = "Paused";
+
+  /** @param epoch Epochs that are complete. */
+  constructor(readonly epoch: number) {
+    super(`Paused after epoch ${epoch}; its checkpoint goes on from there`);
+  }
 }
 
 /** Where a run stands when the host has waited for the device. */
@@ -140,7 +152,7 @@ export interface TrainOutcome {
  * Trains and evaluates; the device's memory of the run is free again when this returns or throws.
  *
  * @throws RangeError where the plan does not fit the adapter or the budget, Error where the adapter
- *   lacks the precision; nothing has run then.
+ *   lacks the precision; nothing has run then. {@linkcode Paused} where `onEpoch` said so.
  */
 export async function train(run: TrainRun): Promise<TrainOutcome> {
   checkPrecision(run.precision ?? "f32", run.gpu.adapter);
@@ -251,15 +263,19 @@ async function trainIn(planned: PlannedRun, run: TrainRun): Promise<TrainOutcome
   let trainSeconds = past?.trainSeconds ?? 0;
   let done = past?.step ?? 0;
   let ended = past?.epoch ?? 0;
-  let stopped = false;
+  let [stopped, paused] = [false, false];
   for (const outcome of past?.outcomes ?? []) {
     outcomes.push(outcome);
-    stopped = run.onEpoch?.(outcome)?.stop === true; // what was kept, the checkpoint has
+    const decision = run.onEpoch?.(outcome); // what was kept, the checkpoint has
+    stopped = decision?.stop === true;
+    paused = decision?.pause === true;
   }
+  if (paused && !stopped) throw new Paused(ended);
   const every = run.execution?.checkpoint ?? null;
   const clock = new CheckpointClock(run.onCheckpoint === undefined ? null : every, done);
   const saveIfDue = async (epoch: number, batch: number, losses: readonly number[]) => {
-    if (!clock.due(done) && !(run.signal?.aborted && clock.behind(done))) return;
+    const due = clock.due(done) || (paused && run.onCheckpoint !== undefined);
+    if (!due && !(run.signal?.aborted && clock.behind(done))) return;
     const shape = new Map(attached.trainable.map(({ name, shape }) => [name, shape]));
     await run.onCheckpoint!({
       ...{ step: done, epoch, batch, trainSeconds },
@@ -317,8 +333,10 @@ async function trainIn(planned: PlannedRun, run: TrainRun): Promise<TrainOutcome
       if (decision?.keep) kept = await session.readVariables(names);
       outcomes.push(outcome);
       stopped = decision?.stop === true;
+      paused = decision?.pause === true && !stopped;
       await saveIfDue(ended, 0, []);
       run.signal?.throwIfAborted();
+      if (paused) throw new Paused(ended);
     }
   } else {
     run.onEpoch?.({ epoch: 0, losses: [], scores: await evaluate() });
