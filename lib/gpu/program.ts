@@ -21,8 +21,14 @@ import { bindShape, elements, type Sizes } from "../graph/shape.ts";
 import type { Gpu } from "./device.ts";
 import { chooseKernel } from "./tuning.ts";
 
-/** Where a program finds the memory of a node: the whole buffer that holds it. */
-export type Locate = (node: Node) => GPUBuffer;
+/** Where memory lies: from which byte of a buffer on. */
+export interface Place {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+}
+
+/** Where a program finds the memory of a node, a view's included. */
+export type Locate = (node: Node) => Place;
 
 interface Launch {
   readonly name: string;
@@ -142,7 +148,7 @@ export class Program {
     const half = this.plan.half.has(storage(node));
     const count = rows === undefined ? elements(shape) : rows.count * elements(shape.slice(1));
     const size = storedBytes(count, half);
-    const offset = (rows?.start ?? 0) * elements(shape.slice(1)) * (half ? 2 : 4);
+    const start = (rows?.start ?? 0) * elements(shape.slice(1)) * (half ? 2 : 4);
     if (size > gpu.maxBinding) {
       throw new RangeError(
         `Cannot run ${dispatch.kernel.name}: a tensor of ${size} bytes is ${
@@ -150,7 +156,8 @@ export class Program {
         } bytes over the adapter's largest binding (${gpu.maxBinding}); lower --batch or --max-length, or take a smaller base`,
       );
     }
-    return { buffer: locate(storage(node)), offset, size };
+    const { buffer, offset } = locate(node);
+    return { buffer, offset: offset + start, size };
   }
 
   /** Records the launches into a pass; all of them, or those of a range. */

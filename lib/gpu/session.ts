@@ -20,7 +20,7 @@ import { plan } from "../graph/plan.ts";
 import { fullPrecision, type StoragePolicy } from "../graph/precision.ts";
 import { bindShape, elements, type Sizes } from "../graph/shape.ts";
 import type { Gpu } from "./device.ts";
-import { Program } from "./program.ts";
+import { type Place, Program } from "./program.ts";
 
 /** Values of an input or a variable. */
 export type Values = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
@@ -32,9 +32,9 @@ export interface Copy {
   readonly offset: number;
 }
 
-/** What is read back: the elements at the start of a buffer. */
+/** What is read back: elements from a place on. */
 interface Source {
-  readonly buffer: GPUBuffer;
+  readonly place: Place;
   readonly count: number;
   readonly half: boolean;
 }
@@ -45,7 +45,8 @@ export class Session {
   readonly #policy: StoragePolicy;
   readonly #programs: Program[] = [];
   readonly #planner = new MemoryPlanner();
-  readonly #buffers = new Map<string, GPUBuffer>();
+  /** Where each variable lies. */
+  readonly #places = new Map<string, Place>();
   #slots: GPUBuffer[] = [];
   readonly #inputs = new Map<string, GPUBuffer>();
   readonly #constants = new Map<Program, Map<Node, GPUBuffer>>();
@@ -126,7 +127,7 @@ export class Session {
       storageBuffer(`slot ${slot}`, bytes)
     );
     for (const [name, node] of this.#planner.variables) {
-      this.#buffers.set(name, storageBuffer(name, this.#planner.bytes(node)));
+      this.#places.set(name, whole(storageBuffer(name, this.#planner.bytes(node))));
     }
     for (const [name, bytes] of this.#planner.inputBytes) {
       this.#inputs.set(name, storageBuffer(`input ${name}`, bytes));
@@ -159,14 +160,14 @@ export class Session {
     if (validationError !== null) throw new Error(`Cannot compile: ${validationError.message}`);
   }
 
-  #locate(program: Program, node: Node): GPUBuffer {
+  #locate(program: Program, node: Node): Place {
     const owner = storage(node);
-    if (owner.op.leaf === "variable") return this.#buffers.get(variableAttributes(owner).name)!;
-    if (owner.op.leaf === "input") return this.#inputs.get(inputAttributes(owner).name)!;
-    if (owner.op.leaf === "constant") return this.#constants.get(program)!.get(owner)!;
+    if (owner.op.leaf === "variable") return this.#places.get(variableAttributes(owner).name)!;
+    if (owner.op.leaf === "input") return whole(this.#inputs.get(inputAttributes(owner).name)!);
+    if (owner.op.leaf === "constant") return whole(this.#constants.get(program)!.get(owner)!);
     const slot = program.plan.slots.get(owner);
     if (slot === undefined) throw new Error(`Cannot locate a ${node.op.name}: not of this program`);
-    return this.#slots[slot];
+    return whole(this.#slots[slot]);
   }
 
   /**
@@ -184,7 +185,8 @@ export class Session {
       );
     }
     const bytes = encode(name, values, this.#planner.half.has(node));
-    this.gpu.device.queue.writeBuffer(this.#buffers.get(name)!, 0, bytes);
+    const { buffer, offset } = this.#places.get(name)!;
+    this.gpu.device.queue.writeBuffer(buffer, offset, bytes);
   }
 
   /** Fills the arena with NaN, so that an output nobody wrote shows. For tests. */
@@ -248,9 +250,10 @@ export class Session {
     pass.end();
     const last = programs[programs.length - 1];
     for (const { node, to, offset } of copies) {
+      const from = this.#locate(last, node);
       encoder.copyBufferToBuffer(
-        this.#locate(last, node),
-        0,
+        from.buffer,
+        from.offset,
         to,
         offset,
         byteLength(node, last.sizes, last.plan.half),
@@ -263,7 +266,7 @@ export class Session {
   async read(program: Program, nodes: readonly Node[]): Promise<Float32Array<ArrayBuffer>[]> {
     return await this.#download(
       nodes.map((node) => ({
-        buffer: this.#locate(program, node),
+        place: this.#locate(program, node),
         count: elements(bindShape(node.shape, program.sizes)),
         half: program.plan.half.has(storage(node)),
       })),
@@ -276,7 +279,7 @@ export class Session {
       const node = this.#planner.variables.get(name);
       if (node === undefined) throw new RangeError(`Cannot read ${name}: no such variable`);
       const count = elements(variableAttributes(node).shape);
-      return { buffer: this.#buffers.get(name)!, count, half: this.#planner.half.has(node) };
+      return { place: this.#places.get(name)!, count, half: this.#planner.half.has(node) };
     }));
     return new Map(names.map((name, i) => [name, values[i]]));
   }
@@ -310,7 +313,8 @@ export class Session {
       let offset = 0;
       for (const source of sources) {
         const bytes = bytesOf(source);
-        encoder.copyBufferToBuffer(source.buffer, 0, staging, offset, bytes);
+        const { place } = source;
+        encoder.copyBufferToBuffer(place.buffer, place.offset, staging, offset, bytes);
         offset += bytes;
       }
       device.queue.submit([encoder.finish()]);
@@ -341,17 +345,22 @@ export class Session {
   destroy(): void {
     for (const program of this.#programs) program.destroy();
     const constants = [...this.#constants.values()].flatMap((buffers) => [...buffers.values()]);
-    const owned = [this.#slots, this.#buffers.values(), this.#inputs.values(), constants];
-    for (const buffers of owned) for (const buffer of buffers) buffer.destroy();
+    const variables = [...this.#places.values()].map(({ buffer }) => buffer);
+    const owned = [...this.#slots, ...variables, ...this.#inputs.values(), ...constants];
+    for (const buffer of new Set(owned)) buffer.destroy();
     this.#constants.clear();
     this.#slots = [];
-    this.#buffers.clear();
+    this.#places.clear();
     this.#inputs.clear();
   }
 }
 
 /** Bytes that are copied back at a time: whole models are read in parts, not by a buffer of their size. */
 const DOWNLOAD_BYTES = 64 * 2 ** 20;
+
+function whole(buffer: GPUBuffer): Place {
+  return { buffer, offset: 0 };
+}
 
 function bytesOf({ count, half }: Source): number {
   return storedBytes(count, half);
