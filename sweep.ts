@@ -19,6 +19,7 @@ export {
   type RunTimes,
   type Verdict,
 } from "./lib/sweep/run_folder.ts";
+export type { Stopped } from "./lib/sweep/stopped.ts";
 export type { CellPlace, Outcome } from "./lib/sweep/runner.ts";
 export type { Environment } from "./lib/sweep/environment.ts";
 export type { Commit } from "./lib/sweep/provenance.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Table } from "../sweep/table.ts";
+import type { Table, TableRow } from "../sweep/table.ts";
 import { accuracyChart } from "./accuracy_chart.ts";
 import { confusionTables } from "./confusion_tables.ts";
 import { costCharts } from "./cost_charts.ts";
@@ -78,12 +78,16 @@ function results(table: Table): Markup {
   return html`${resultsTable(table)}<ul class="note notes">${
     table.notes.map((note) => html`<li>${note}</li>`)
   }${
-    table.rows.filter(({ error }) => error !== null && error !== UNFINISHED).map((row) =>
+    table.rows.filter(isFailure).map((row) =>
       html`<li><span class="failed">Failed:</span> ${row.approach}, seed ${
         row.seeds.join(", ")
       }: ${row.error}</li>`
     )
   }</ul>`;
+}
+
+function isFailure({ error, stopped }: TableRow): boolean {
+  return error !== null && error !== UNFINISHED && stopped === undefined;
 }
 
 function heading({ runs }: ReportRuns, rows: number): { title: string; lead: string } {

@@ -7,10 +7,9 @@
 import { parse } from "@std/csv/parse";
 import { readJsonFile } from "../formats/huggingface.ts";
 import { ioReason } from "../formats/io_error.ts";
-import { checkShape } from "../formats/json_shape.ts";
-import { parseStrictJson, shown } from "../formats/strict_json.ts";
+import { shown } from "../formats/strict_json.ts";
 import type { EpochMetrics } from "../sweep/run_cell.ts";
-import { epochShape } from "../sweep/run_shapes.ts";
+import { readMetrics } from "../sweep/run_folder.ts";
 import { readSweepRecord, type SweepRecord } from "../sweep/sweep_record.ts";
 import type { PublishedRun } from "../sweep/table.ts";
 import { readAnsweredRun } from "../sweep/wrong_answers.ts";
@@ -93,34 +92,10 @@ async function readReportRun(
     );
   }
   const description = await readJsonFile(`${folder}/run.json`);
-  return { ...run, description, epochs: await readEpochs(folder) };
-}
-
-async function readEpochs(folder: string): Promise<EpochMetrics[]> {
-  const path = `${folder}/metrics.jsonl`;
-  const lines = (await textOrNone(path)).split("\n");
-  return lines.flatMap((line, i) => {
-    if (line === "") return [];
-    let value: unknown;
-    try {
-      value = parseStrictJson(line);
-    } catch (error) {
-      throw new TypeError(`Cannot read ${path}, line ${i + 1}: ${(error as Error).message}`);
-    }
-    return [checkShape<EpochMetrics>(value, epochShape, `${path}, line ${i + 1}`)];
-  });
+  return { ...run, description, epochs: await readMetrics(folder) };
 }
 
 /** Metrics of a run's latest epoch; null before the first. */
 export async function lastEpoch(folder: string): Promise<EpochMetrics | null> {
-  return (await readEpochs(folder)).at(-1) ?? null;
-}
-
-async function textOrNone(path: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
-    throw new Error(`Cannot read ${path}: ${ioReason(error)}`, { cause: error });
-  }
+  return (await readMetrics(folder)).at(-1) ?? null;
 }

@@ -10,8 +10,18 @@ import { readRun } from "../sweep/run_folder.ts";
 import { readSweepRecord } from "../sweep/sweep_record.ts";
 import { lastEpoch, runIds } from "./read_runs.ts";
 
-/** Where a cell stands; a run that has been silent for long is taken for stopped. */
-export type CellState = "done" | "failed" | "running" | "stopped" | "missing";
+/**
+ * Where a cell stands; a run that has been silent for long is taken for stopped. Halving pauses those
+ * that wait for others at a rung, and drops those that did not come up to them.
+ */
+export type CellState =
+  | "done"
+  | "failed"
+  | "running"
+  | "stopped"
+  | "missing"
+  | "paused"
+  | "dropped";
 
 /** One cell and where it stands. */
 export interface CellStatus {
@@ -33,7 +43,7 @@ export interface CellStatus {
   readonly age: number | null;
   /** Seconds that it took, or has been at work; null where it was not begun. */
   readonly seconds: number | null;
-  /** Why it failed. */
+  /** Why it failed, or was dropped. */
   readonly error: string | null;
 }
 
@@ -101,6 +111,14 @@ async function statusOf(folder: string, known: Known, now: number): Promise<Cell
   }
   const seconds = Math.max(0, (changed - begun) / 1000);
   const failed = run.error !== null && await mtime(`${folder}/error.json`) >= begun;
+  if (!failed && run.stopped) {
+    const { dropped } = run.stopped;
+    return {
+      ...{ ...cell, epoch, accuracy, age, seconds },
+      state: dropped ? "dropped" : "paused",
+      error: dropped && `place ${dropped.rank} of ${dropped.settings} settings there`,
+    };
+  }
   const quiet = Math.max(SILENCE, 3 * seconds / Math.max(epoch, 1));
   const state = failed ? "failed" : age > quiet ? "stopped" : "running";
   return {
@@ -148,14 +166,16 @@ export function secondsLeft(cells: readonly CellStatus[]): number | null {
   return left / Math.max(1, cells.filter(({ state }) => state === "running").length);
 }
 
-const order: readonly CellState[] = ["running", "failed", "stopped", "missing", "done"];
+const order: readonly CellState[] = [
+  ...(["running", "failed", "stopped", "paused", "missing", "dropped", "done"] as const),
+];
 
 /** The status as text: counts and time left, then every cell. */
 export function statusText({ cells, others, planned }: SweepStatus): string {
   const counts = order.map((state) => [state, cells.filter((c) => c.state === state).length]);
-  const left = secondsLeft(cells.filter(({ state }) => state !== "failed"));
+  const left = secondsLeft(cells.filter(({ state }) => !["failed", "dropped"].includes(state)));
   const running = cells.some(({ state }) => state === "running");
-  const open = cells.some(({ state }) => !["done", "failed"].includes(state));
+  const open = cells.some(({ state }) => !["done", "failed", "dropped"].includes(state));
   const head = [
     `${cells.length} cells: ${
       counts.filter(([, count]) => count !== 0).map(([state, count]) => `${count} ${state}`)

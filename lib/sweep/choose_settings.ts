@@ -1,4 +1,5 @@
 import { digestJson } from "../formats/digest.ts";
+import type { Cell } from "./cell.ts";
 import type { Run } from "./run_folder.ts";
 import { settingFlags } from "./setting_text.ts";
 
@@ -25,7 +26,7 @@ export function chooseSettings(
   groups: readonly (readonly Run[])[],
   names: readonly string[],
 ): Choice[] {
-  const keys = groups.map(([run]) => familyKey(run, names));
+  const keys = groups.map(([{ cell }]) => familyKey(cell, names));
   const families = Map.groupBy(groups.keys(), (index) => keys[index]);
   const best = new Map([...families].map(([key, indexes]) => [key, bestOf(groups, indexes)]));
   return groups.map((_, index) => {
@@ -37,8 +38,8 @@ export function chooseSettings(
   });
 }
 
-/** Everything of a run's description but its seed and what is chosen. */
-function familyKey({ cell }: Run, names: readonly string[]): string {
+/** Tells methods apart: by everything of a cell but its seed and what is chosen. */
+export function familyKey(cell: Cell, names: readonly string[]): string {
   const { seed: _, settings, method, ...rest } = cell;
   const flags = names.map((name) => settingFlags[name]);
   const without = (values: object, taken: readonly string[]): object =>

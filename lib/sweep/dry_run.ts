@@ -16,6 +16,8 @@ import type { Cell } from "./cell.ts";
 import { checkTask } from "./check_cells.ts";
 import type { ResolvedExperiment } from "./experiment.ts";
 import { expandGrid } from "./grid.ts";
+import { halvingText, planHalving } from "./halving.ts";
+import type { MethodSpec } from "./method_spec.ts";
 import { type CellPlan, type DataSize, planCell } from "./plan_cell.ts";
 import { findPublished, type PublishedTable } from "./published.ts";
 import {
@@ -72,6 +74,7 @@ export async function dryRun(
     `${counted(cells.length, "cell")}: ${counted(planned.length, "approach")}, ${
       counted(experiment.seeds.length, "seed")
     }`,
+    ...halvingNotes(cells, experiment),
     `Base: ${experiment.base}`,
     `Data: ${size.name}, ${examples} training and ${whole(size.validation)} validation examples; ` +
     `up to ${steps} steps`,
@@ -84,6 +87,15 @@ export async function dryRun(
     `Bytes are those of tensors; the launches' parameters add a few hundred for each kernel.`,
     ...notes(planned, experiment.memory, published),
   ].join("\n");
+}
+
+function halvingNotes(
+  cells: readonly Cell[],
+  { halving: eta, choose }: ResolvedExperiment,
+): string[] {
+  if (eta === null) return [];
+  const label = ({ name, options }: MethodSpec) => methods[name].label(options);
+  return [halvingText(planHalving(cells, { eta, choose }), eta, label)];
 }
 
 /** The cells, but for what only the base's and the data's own files tell. */

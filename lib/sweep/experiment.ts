@@ -35,6 +35,11 @@ export interface Experiment extends Execution {
   sampleSeed: number;
   /** Seconds after which no further cell begins; methods take turns until then; null: no limit. */
   budget: number | null;
+  /**
+   * Successive halving: at each rung of epochs, one of so many settings of a method (those that
+   * `choose` chooses between) goes on, the rest stop; null trains all to their end.
+   */
+  halving: number | null;
   /** Settings for all methods; what a method is given itself goes first. */
   settings: Partial<TrainSettings>;
   /** Training examples, drawn stratified by the seed; null takes all. */
@@ -107,6 +112,10 @@ const rules: Record<keyof Experiment, { check: (value: unknown) => boolean; rule
     check: (value) =>
       value === null || (typeof value === "number" && value > 0 && Number.isFinite(value)),
     rule: "a number of seconds above 0",
+  },
+  halving: {
+    check: (value) => value === null || (Number.isSafeInteger(value) && (value as number) > 1),
+    rule: "a whole number of at least 2",
   },
   settings: { check: isObject, rule: "an object of settings" },
   trainSize: {
@@ -199,6 +208,7 @@ export function sweep(
     sample: null,
     sampleSeed: 0,
     budget: null,
+    halving: null,
     settings: {},
     trainSize: null,
     split: null,

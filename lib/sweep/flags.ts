@@ -39,6 +39,8 @@ export function usage(about: string): string {
   --sample N            N configurations of the grid, drawn evenly over methods, each with all seeds
   --sample-seed N       decides which (0)
   --budget 20m          begin no cell after this time; methods take turns until then
+  --halving N           at rungs of epochs, of the settings that --choose chooses between the best one
+                        in N goes on, for each method; the rest stop there (successive halving)
   --train-size N        training examples, drawn stratified by the seed
   --split 0.2           share of a single training file that becomes validation, stratified
   --split-seed N        decides which examples these are (0)
@@ -116,6 +118,7 @@ export async function experimentFromArgs(
     "sample",
     "sample-seed",
     "budget",
+    "halving",
     "memory",
     "checkpoint",
     "train-size",
@@ -159,6 +162,7 @@ export async function experimentFromArgs(
     else if (flag === "sample") put("sample", textValue(value), flag);
     else if (flag === "sample-seed") put("sampleSeed", textValue(value), flag);
     else if (flag === "budget") put("budget", parseDuration(value, `--${flag}`), flag);
+    else if (flag === "halving") put("halving", textValue(value), flag);
     else if (flag === "train-size") put("trainSize", textValue(value), flag);
     else if (flag === "memory") put("memory", parseBytes(value), flag);
     else if (flag === "checkpoint") put("checkpoint", parseCheckpointInterval(value), flag);

@@ -6,6 +6,7 @@ import {
 } from "../train/settings.ts";
 import { type Cell, cellId, NUMERICS_VERSION } from "./cell.ts";
 import type { ResolvedExperiment } from "./experiment.ts";
+import { planHalving } from "./halving.ts";
 import type { MethodRequest } from "./method_spec.ts";
 import { sampleCells } from "./sample_cells.ts";
 
@@ -21,7 +22,7 @@ export type CellContext = Pick<
  * itself goes before the experiment's axes, and these before its settings. Where the experiment
  * samples, only the cells drawn.
  *
- * @throws {RangeError} When a setting's value breaks its rule
+ * @throws {RangeError} When a setting's value breaks its rule, or the cells cannot be halved
  */
 export function expandGrid(experiment: ResolvedExperiment, context: CellContext): Cell[] {
   const cells = new Map<string, Cell>();
@@ -41,9 +42,11 @@ export function expandGrid(experiment: ResolvedExperiment, context: CellContext)
       }
     }
   }
-  const { sample, sampleSeed } = experiment;
+  const { sample, sampleSeed, halving, choose } = experiment;
   const all = [...cells.values()];
-  return sample === null ? all : sampleCells(all, sample, sampleSeed);
+  const taken = sample === null ? all : sampleCells(all, sample, sampleSeed);
+  if (halving !== null) planHalving(taken, { eta: halving, choose }); // refused before anything runs
+  return taken;
 }
 
 function methodSettings(

@@ -27,6 +27,8 @@ export function jsonReporter(print: (line: string) => void): SweepReporter {
         ? { best: outcome.result.best, last: outcome.result.last, times: outcome.result.times }
         : outcome.kind === "failed"
         ? { message: outcome.message }
+        : outcome.kind === "paused"
+        ? { last: outcome.epoch, epochs: outcome.epochs }
         : {};
       print(jsonLine(outcome.kind, { ...now, ...facts }));
       return Promise.resolve();

@@ -151,7 +151,7 @@ function takeLogFormat(args: readonly string[]): { words: string[]; json: boolea
 
 async function runPrepared(
   { cells, runCell, adapter, notes }: PreparedSweep,
-  { out, choose, budget }: ResolvedExperiment,
+  { out, choose, budget, halving }: ResolvedExperiment,
   { methods, published }: SweepParts,
   signal: AbortSignal,
   json: boolean,
@@ -180,6 +180,7 @@ async function runPrepared(
     reporter: json ? jsonReporter((line) => console.log(line)) : standardReporter(),
     signal,
     budget,
+    halving: halving === null ? null : { eta: halving, choose },
   });
   if (summary.skipped > 0 && !json) {
     console.log(`${summary.skipped} of ${cells.length} cells were done before, in ${out}`);

@@ -1,5 +1,5 @@
 import { ProgressBar } from "@std/cli/unstable-progress-bar";
-import type { EpochMetrics, StepProgress } from "./run_cell.ts";
+import type { CellResult, EpochMetrics, StepProgress } from "./run_cell.ts";
 import type { CellPlace, Outcome, SweepReporter } from "./runner.ts";
 
 /** Percent with one decimal, for people. */
@@ -16,14 +16,31 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / 3600)}h ${two((whole % 3600) / 60)}m`;
 }
 
+/** A cell's place in words. */
+export function placeText({ number, count, approach, seed }: CellPlace): string {
+  return `[${number}/${count}] ${approach}, seed ${seed}`;
+}
+
+/** One line about a cell that has a result. */
+export function resultLine(
+  place: CellPlace,
+  { best, last, times }: Pick<CellResult, "best" | "last" | "times">,
+): string {
+  const epochs = last.epoch > 1 ? ` (best epoch ${percent(best.accuracy)} %)` : "";
+  return `${placeText(place)}: accuracy ${percent(last.accuracy)} %${epochs}, ${
+    duration(times.seconds)
+  }`;
+}
+
 /** One line about a cell that has ended; null where there is nothing to tell. */
 export function outcomeLine(place: CellPlace, outcome: Outcome): string | null {
-  const name = `[${place.number}/${place.count}] ${place.approach}, seed ${place.seed}`;
+  const name = placeText(place);
   switch (outcome.kind) {
-    case "done": {
-      const { best, last, times } = outcome.result;
-      const epochs = last.epoch > 1 ? ` (best epoch ${percent(best.accuracy)} %)` : "";
-      return `${name}: accuracy ${percent(last.accuracy)} %${epochs}, ${duration(times.seconds)}`;
+    case "done":
+      return resultLine(place, outcome.result);
+    case "paused": {
+      const { epoch: { epoch, accuracy }, epochs } = outcome;
+      return `${name}: accuracy ${percent(accuracy)} % after epoch ${epoch} of ${epochs}`;
     }
     case "failed":
       return `${name}: failed: ${outcome.message}`;

@@ -79,6 +79,9 @@ export async function runExperiment(
       },
       signal,
       budget: resolved.budget,
+      halving: resolved.halving === null
+        ? null
+        : { eta: resolved.halving, choose: resolved.choose },
     });
   } finally {
     prepared.close();

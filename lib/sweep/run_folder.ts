@@ -2,12 +2,22 @@ import { stringify } from "@std/csv/stringify";
 import { createFileExclusive, writeFileAtomic } from "../formats/atomic.ts";
 import { digestJson, sha256File } from "../formats/digest.ts";
 import { ioReason } from "../formats/io_error.ts";
-import { readShaped } from "../formats/json_shape.ts";
+import { checkShape, readShaped } from "../formats/json_shape.ts";
+import { readOrNone } from "../formats/read_or_none.ts";
+import { parseStrictJson } from "../formats/strict_json.ts";
 import type { SplitMetrics } from "../train/metrics.ts";
 import type { Cell } from "./cell.ts";
 import type { Environment } from "./environment.ts";
 import type { CellResult, EpochMetrics } from "./run_cell.ts";
-import { certificateShape, errorShape, resultShape, runShape, timesShape } from "./run_shapes.ts";
+import {
+  certificateShape,
+  epochShape,
+  errorShape,
+  resultShape,
+  runShape,
+  timesShape,
+} from "./run_shapes.ts";
+import { readStopped, type Stopped } from "./stopped.ts";
 
 /** What a run's folder says about the run before it starts (`run.json`). */
 export interface RunDescription {
@@ -65,6 +75,8 @@ export interface Run extends Omit<RunDescription, "environment"> {
   error: string | null;
   /** How it compared when it was done again (`verify.json`); null or absent where it was not. */
   verified?: Verdict | null;
+  /** Where halving has paused or stopped it; null or absent where it is done, or was not. */
+  stopped?: Stopped | null;
 }
 
 /** How a run that was done again compares with the first time. */
@@ -116,6 +128,26 @@ export async function writeMetrics(
 
 function metricsLines(epochs: readonly EpochMetrics[]): string {
   return epochs.map((epoch) => JSON.stringify(epoch) + "\n").join("");
+}
+
+/**
+ * Reads `metrics.jsonl`: one entry for each epoch that has ended.
+ *
+ * @throws {Error} When it is there but cannot be read
+ */
+export async function readMetrics(folder: string): Promise<EpochMetrics[]> {
+  const path = `${folder}/metrics.jsonl`;
+  const lines = (await readOrNone(path) ?? "").split("\n");
+  return lines.flatMap((line, i) => {
+    if (line === "") return [];
+    let value: unknown;
+    try {
+      value = parseStrictJson(line);
+    } catch (error) {
+      throw new TypeError(`Cannot read ${path}, line ${i + 1}: ${(error as Error).message}`);
+    }
+    return [checkShape<EpochMetrics>(value, epochShape, `${path}, line ${i + 1}`)];
+  });
 }
 
 /** Files of a finished run that are the same whenever it is done again, by name; result.json last. */
@@ -228,7 +260,8 @@ export async function readRun(folder: string): Promise<Run | null> {
     ? null
     : await readShaped<{ message: string }>(`${folder}/error.json`, errorShape);
   const verified = result && await readVerdict(folder);
-  return { id, approach, cell, result, times, error: error && error.message, verified };
+  const stopped = result ? null : await readStopped(folder);
+  return { id, approach, cell, result, times, error: error && error.message, verified, stopped };
 }
 
 /** The certificate's verdict, where it is on the result that is there now. */

@@ -112,6 +112,17 @@ export const certificateShape: Shape = object({ verdict: text, digests: map(text
 /** `error.json`. */
 export const errorShape: Shape = object({ message: text });
 
+/** `stopped.json`. */
+export const stoppedShape: Shape = object({
+  eta: size,
+  rung: size,
+  epoch: size,
+  epochs: size,
+  metric: text,
+  score: number,
+  dropped: orNull(object({ mean: number, rank: size, settings: size })),
+});
+
 /** `sweep.json`. */
 export const sweepShape: Shape = object({
   cells: list(object({

@@ -1,5 +1,9 @@
+import { Paused } from "../train/paused.ts";
 import { type Cell, cellId } from "./cell.ts";
+import { dropRun } from "./drop_run.ts";
 import type { Environment } from "./environment.ts";
+import { bracketName, type Halving, halvingText, planHalving, rungScore } from "./halving.ts";
+import { HalvingRounds, type Leg } from "./halving_rounds.ts";
 import type { MethodSpec } from "./method_spec.ts";
 import type { CellResult, EpochMetrics, RunCell, StepProgress } from "./run_cell.ts";
 import { clearCheckpoints, clearTornFiles } from "./checkpoints.ts";
@@ -10,17 +14,20 @@ import {
   isDone,
   openRun,
   publishRun,
+  readMetrics,
   readRun,
   type RunDescription,
   writeError,
   writeMetrics,
 } from "./run_folder.ts";
+import { clearStopped, writeStopped } from "./stopped.ts";
 import { inTurns } from "./take_turns.ts";
 
 /** How a cell ended. */
 export type Outcome =
   | { kind: "done"; result: CellResult }
   | { kind: "skipped" }
+  | { kind: "paused"; epoch: EpochMetrics; epochs: number }
   | { kind: "failed"; message: string }
   | { kind: "interrupted" };
 
@@ -64,10 +71,15 @@ export interface SweepOptions {
   signal: AbortSignal;
   /** Seconds after which no cell begins, while methods take turns; null or absent for no limit. */
   budget?: number | null;
+  /** Stops settings that do not come up to others of their method; null or absent for none. */
+  halving?: Halving | null;
 }
 
 /** How many cells ended in which way. */
-export type SweepSummary = Record<"done" | "skipped" | "failed", number>;
+export interface SweepSummary extends Record<"done" | "skipped" | "failed", number> {
+  /** Stopped by halving, where a sweep does that. */
+  dropped?: number;
+}
 
 /** Folder of a cell's run. */
 export function runFolder(out: string, cell: Cell): string {
@@ -80,50 +92,103 @@ export function runFolder(out: string, cell: Cell): string {
  * runs when it is over goes on to its end, and the rest have no folder. Of several processes on one
  * folder, each cell is run by one; the others wait for it at the end.
  *
+ * Where it halves, cells run to the first rung, and pause there; those that go on run to the next,
+ * and so on. What goes on follows from the metrics that the cells' folders hold.
+ *
  * @throws {unknown} The signal's reason, once the running cell has stopped after an abort
+ * @throws {RangeError} Where the cells cannot be halved; then nothing has run
  */
 export async function runSweep(
   cells: readonly Cell[],
   runCell: RunCell,
-  { out, label, environment, reporter, signal, budget = null }: SweepOptions,
+  { out, label, environment, reporter, signal, budget = null, halving = null }: SweepOptions,
 ): Promise<SweepSummary> {
-  const summary: SweepSummary = { done: 0, skipped: 0, failed: 0 };
+  const summary: SweepSummary = {
+    ...{ done: 0, skipped: 0, failed: 0 },
+    ...halving !== null && { dropped: 0 },
+  };
   const end = budget === null ? Infinity : performance.now() + 1000 * budget;
-  const order = budget === null ? cells : inTurns(cells);
-  const items = order.map((cell, index): Item => {
-    const approach = label(cell.method);
-    return {
-      folder: runFolder(out, cell),
-      place: { number: index + 1, count: cells.length, approach, seed: cell.seed },
-      description: { id: cellId(cell), approach, cell, environment },
-    };
-  });
+  const brackets = halving === null ? [] : planHalving(cells, halving);
+  const rounds = new HalvingRounds(cells, brackets);
+  if (halving !== null) {
+    reporter.note?.(halvingText(brackets, halving.eta, label));
+  }
+  const itemsOf = (legs: readonly Leg[]): Item[] => {
+    const cells = legs.map(({ cell }) => cell);
+    const until = new Map(legs.map(({ cell, until }) => [cell, until]));
+    return (budget === null ? cells : inTurns(cells)).map((cell, index) => {
+      const approach = label(cell.method);
+      return {
+        folder: runFolder(out, cell),
+        place: { number: index + 1, count: legs.length, approach, seed: cell.seed },
+        description: { id: cellId(cell), approach, cell, environment },
+        pause: halving === null || until.get(cell) === null
+          ? null
+          : { epoch: until.get(cell)!, eta: halving.eta },
+      };
+    });
+  };
   /** Whether it is settled; not where another process runs it. */
   const settle = async (item: Item, failedBefore: number | null): Promise<boolean> => {
     signal.throwIfAborted();
+    const { folder, description: { cell } } = item;
+    const before = await atRung(item);
+    if (before !== null) {
+      rounds.settle(cell, { epochs: before, done: false });
+      return true;
+    }
     // Cells that are done already take no time, and are counted.
-    if (performance.now() >= end && !await isDone(item.folder)) return true;
+    if (performance.now() >= end && !await isDone(folder)) return true;
     const outcome = await runOne(item, failedBefore, runCell, reporter, signal);
     if (outcome === null) return false;
     await reporter.end(item.place, outcome);
     if (outcome.kind === "interrupted") throw signal.reason;
-    summary[outcome.kind]++;
+    if (outcome.kind !== "paused") summary[outcome.kind]++;
+    if (halving !== null) {
+      const failed = outcome.kind === "failed";
+      const done = outcome.kind !== "paused";
+      rounds.settle(cell, failed ? null : { epochs: await readMetrics(folder), done });
+    }
     return true;
   };
-  const held: { item: Item; failed: number }[] = [];
-  for (const item of items) {
-    const failed = await errorTime(item.folder);
-    if (!await settle(item, null)) held.push({ item, failed });
+  const runRound = async (items: readonly Item[]): Promise<void> => {
+    const held: { item: Item; failed: number }[] = [];
+    for (const item of items) {
+      const failed = await errorTime(item.folder);
+      if (!await settle(item, null)) held.push({ item, failed });
+    }
+    if (held.length > 0) {
+      reporter.note?.(`Waiting for ${held.length} cells that another process runs`);
+    }
+    while (held.length > 0) {
+      const [{ item, failed }] = held;
+      if (await settle(item, failed)) held.shift();
+      else await pause(POLL, signal);
+    }
+  };
+  if (halving === null) {
+    await runRound(itemsOf(cells.map((cell) => ({ cell, until: null }))));
+    return summary;
   }
-  if (held.length > 0) {
-    reporter.note?.(`Waiting for ${held.length} cells that another process runs`);
-  }
-  while (held.length > 0) {
-    const [{ item, failed }] = held;
-    if (await settle(item, failed)) held.shift();
-    else await pause(POLL, signal);
+  for (let legs: readonly Leg[] = rounds.first(); legs.length > 0;) {
+    await runRound(itemsOf(legs));
+    const next = rounds.next();
+    for (const { bracket, text } of next.decisions) {
+      reporter.note?.(`${bracketName(bracket, label)}: ${text}`);
+    }
+    for (const one of next.dropped) await dropRun(runFolder(out, one.cell), one, halving.eta);
+    summary.dropped! += next.dropped.length;
+    legs = next.legs;
   }
   return summary;
+}
+
+/** Metrics of a cell that has come to its rung; null where it has not, or has failed since. */
+async function atRung({ folder, pause }: Item): Promise<EpochMetrics[] | null> {
+  if (pause === null || await errorTime(folder) > 0 || await isDone(folder)) return null;
+  // What cannot be read is written anew when the cell runs again.
+  const epochs = await readMetrics(folder).catch(() => []);
+  return (epochs.at(-1)?.epoch ?? 0) < pause.epoch ? null : epochs;
 }
 
 /** Milliseconds between two looks at a cell that another process runs. */
@@ -134,6 +199,8 @@ interface Item {
   readonly folder: string;
   readonly place: CellPlace;
   readonly description: RunDescription;
+  /** The rung that it pauses at; null where it runs to its end. */
+  readonly pause: { readonly epoch: number; readonly eta: number } | null;
 }
 
 /**
@@ -142,7 +209,7 @@ interface Item {
  * @param failedBefore Where another process has run it since: when it had failed before that.
  */
 async function runOne(
-  { folder, place, description }: Item,
+  { folder, place, description, pause }: Item,
   failedBefore: number | null,
   runCell: RunCell,
   reporter: SweepReporter,
@@ -159,9 +226,9 @@ async function runOne(
   const epochs: EpochMetrics[] = [];
   const onEpoch = (metrics: EpochMetrics): void => {
     epochs.push(metrics);
-    const soFar = [...epochs];
     // One after the other; what fails here fails again, and is told, when the run is published.
-    writing = writing.then(() => writeMetrics(folder, soFar)).catch(() => {});
+    // Epochs that a run has behind it come at once, and are written at once: none is lost meanwhile.
+    writing = writing.then(() => writeMetrics(folder, [...epochs])).catch(() => {});
     reporter.epoch(metrics);
   };
   const onStep = (progress: StepProgress): void => reporter.step(progress);
@@ -176,6 +243,7 @@ async function runOne(
     if (claim === null || await isDone(folder)) {
       await clearError(folder);
       await clearCheckpoints(folder);
+      await clearStopped(folder);
       return { kind: "skipped" };
     }
     const held = claim;
@@ -184,16 +252,34 @@ async function runOne(
     }
     await clearTornFiles(folder);
     await openRun(folder, description);
+    await clearStopped(folder);
     const check = () => held.check();
-    let result: CellResult;
+    const { cell } = description;
+    let result: CellResult | null;
     try {
       const hooks = { folder, signal, onStep, onEpoch, onNote, check };
-      result = await runCell(description.cell, hooks);
+      result = await runCell(cell, pause === null ? hooks : { ...hooks, pauseAfter: pause.epoch });
+    } catch (error) {
+      if (!(error instanceof Paused)) throw error;
+      result = null;
     } finally {
       await writing;
     }
     signal.throwIfAborted();
-    checkResult(result, description.cell);
+    if (result === null) {
+      checkEpochs(epochs);
+      await check();
+      await writeMetrics(folder, epochs);
+      const { metric } = cell.settings;
+      const score = rungScore(cell, epochs, pause!.epoch)!;
+      await writeStopped(folder, {
+        ...{ eta: pause!.eta, rung: 0, epoch: epochs.at(-1)!.epoch, epochs: cell.settings.epochs },
+        ...{ metric, score: metric === "loss" ? -score : score, dropped: null },
+      });
+      await clearError(folder);
+      return { kind: "paused", epoch: epochs.at(-1)!, epochs: cell.settings.epochs };
+    }
+    checkResult(result, cell);
     await check();
     await publishRun(folder, description, result, start);
     await clearCheckpoints(folder);
@@ -230,16 +316,7 @@ async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
 
 /** Refuses the result of a run that diverged, or that does not fit its cell. @throws RangeError. */
 export function checkResult({ epochs, predictions, splits }: CellResult, { task }: Cell): void {
-  for (const epoch of epochs) {
-    for (const [name, value] of Object.entries(epoch)) {
-      if (typeof value === "number" && !Number.isFinite(value)) {
-        throw new RangeError(
-          `Cannot accept the run: ${name} of epoch ${epoch.epoch} is ${value}; ` +
-            `lower the learning rate, or clip the gradients`,
-        );
-      }
-    }
-  }
+  checkEpochs(epochs);
   const classes = task.labels.length;
   const isClass = (index: number): boolean => index in task.labels;
   const all = [predictions, ...Object.values(splits).map((split) => split.predictions)].flat();
@@ -251,5 +328,18 @@ export function checkResult({ epochs, predictions, splits }: CellResult, { task 
       `Cannot accept the run: ` + (wrong === undefined ? "it has no epoch" : `prediction ` +
         `${wrong.id} does not fit ${classes} classes`),
     );
+  }
+}
+
+/** Refuses metrics that are no numbers. */
+function checkEpochs(epochs: readonly EpochMetrics[]): void {
+  for (const epoch of epochs) {
+    for (const [name, value] of Object.entries(epoch)) {
+      if (typeof value !== "number" || Number.isFinite(value)) continue;
+      throw new RangeError(
+        `Cannot accept the run: ${name} of epoch ${epoch.epoch} is ${value}; ` +
+          `lower the learning rate, or clip the gradients`,
+      );
+    }
   }
 }

@@ -10,6 +10,7 @@ import type { HeadOrigin } from "./run_cell.ts";
 import type { FindPublished, PublishedRow } from "./published.ts";
 import type { Run } from "./run_folder.ts";
 import { tableCsv, tableMarkdown, tableText } from "./table_format.ts";
+import { type Stopped, stoppedNotes, stoppedText } from "./stopped.ts";
 import { type AnsweredRun, readAnsweredRun } from "./wrong_answers.ts";
 
 /** A quantity over the seeds of a row; sd is the sample standard deviation, null for one seed. */
@@ -113,6 +114,8 @@ export interface TableRow extends Choice, Standing {
   values: Record<QuantityName, Quantity | null>;
   /** Why the run has no result; null for a row of results. */
   error: string | null;
+  /** For a setting that halving has stopped: where, and how it fared; absent for all else. */
+  stopped?: Stopped;
 }
 
 /** A comparison table. */
@@ -131,8 +134,8 @@ export interface TableOptions {
 
 /**
  * The table of some runs, in their order. Runs that differ in nothing but the seed share a row;
- * every run without a result has a row of its own, after its group's. Rows that were not chosen
- * stay in it, and are shown by the CSV alone.
+ * every run without a result has a row of its own, after its group's, but those that halving has
+ * stopped share one. Rows that were not chosen stay in it, and are shown by the CSV alone.
  */
 export function buildTable(
   runs: readonly PublishedRun[],
@@ -150,7 +153,8 @@ export function buildTable(
   const done = all.map((group) => group.filter(({ result }) => result !== null));
   const standings = compareRows(done.map((group, index) => choices[index].chosen ? group : []));
   const rows = all.flatMap((group, index) => {
-    const others = group.filter(({ result }) => result === null);
+    const dropped = group.filter((run) => run.error === null && run.stopped?.dropped);
+    const others = group.filter((run) => run.result === null && !dropped.includes(run));
     const row = { approach: names[index], ...choices[index] };
     return [
       ...(done[index].length > 0
@@ -164,6 +168,17 @@ export function buildTable(
         ...rowOf([run]),
         error: run.error ?? "not finished",
       })),
+      ...(dropped.length > 0
+        ? [{
+          ...row,
+          chosen: false,
+          best: false,
+          comparison: null,
+          ...rowOf(dropped),
+          error: stoppedText(dropped[0].stopped!),
+          stopped: dropped[0].stopped!,
+        }]
+        : []),
     ];
   });
   const shown = rows.filter(({ chosen }) => chosen);
@@ -174,6 +189,7 @@ export function buildTable(
       ...tableNotes(runs, shown),
       ...comparisonNotes(shown),
       ...choiceNotes(rows, choose, tested),
+      ...stoppedNotes(rows),
     ],
   };
 }

@@ -325,6 +325,7 @@ function comparisonFigures(row: TableRow): (string | number)[] {
  */
 export function tableCsv(table: Table): string {
   const names = columnNames(table, "csv");
+  const halved = table.rows.some(({ stopped }) => stopped !== undefined);
   const head = names.flatMap((name) => {
     const { csv, interval } = columns[name];
     return [csv, `${csv}_sd`, ...(interval ? [`${csv}_lower`, `${csv}_upper`] : [])];
@@ -341,10 +342,12 @@ export function tableCsv(table: Table): string {
     ...comparisonFigures(row),
     row.tried,
     row.chosen,
-    row.error ?? "",
+    row.stopped === undefined ? row.error ?? "" : "",
+    ...(halved ? [row.stopped === undefined ? "" : row.error] : []),
     row.runs.join(" "),
   ]);
-  const last = [...comparisonHead, "settings_tried", "chosen", "error", "runs"];
+  const stopped = halved ? ["stopped"] : [];
+  const last = [...comparisonHead, "settings_tried", "chosen", "error", ...stopped, "runs"];
   return stringify([["approach", "method", "seeds", ...head, ...last], ...body]);
 }
 

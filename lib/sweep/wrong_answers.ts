@@ -1,5 +1,5 @@
 import { parse } from "@std/csv/parse";
-import { ioReason } from "../formats/io_error.ts";
+import { readOrNone } from "../formats/read_or_none.ts";
 import { readRun, type Run } from "./run_folder.ts";
 
 /** Ids of the examples that a run's kept weights got wrong, by split. */
@@ -53,13 +53,4 @@ function predictionRows(text: string, path: string): string[][] {
   throw new TypeError(
     `Cannot read ${path}: row ${wrong + 1} has ${body[wrong].length} fields, not ${header.length}`,
   );
-}
-
-async function readOrNone(path: string): Promise<string | null> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw new Error(`Cannot read ${path}: ${ioReason(error)}`, { cause: error });
-  }
 }

@@ -27,6 +27,7 @@ import { LOSS_CAPACITY, runGraphs } from "./graphs.ts";
 import { initialValues, type WeightValues } from "./initialize.ts";
 import { longestText } from "./longest_text.ts";
 import type { Update } from "./optimizer.ts";
+import { Paused } from "./paused.ts";
 import {
   type PlannedSplit,
   planScoring,
@@ -82,16 +83,6 @@ export interface EpochDecision {
   readonly stop?: boolean;
   /** Save the run and leave it, to be gone on with later: it ends by throwing {@linkcode Paused}. */
   readonly pause?: boolean;
-}
-
-/** A run was left between two epochs because its `onEpoch` said so; its checkpoint is saved. */
-export class Paused extends Error {
-  override name = "Paused";
-
-  /** @param epoch Epochs that are complete. */
-  constructor(readonly epoch: number) {
-    super(`Paused after epoch ${epoch}; its checkpoint goes on from there`);
-  }
 }
 
 /** Where a run stands when the host has waited for the device. */

@@ -8,6 +8,7 @@ import type { MethodOptions } from "../../lib/peft/method.ts";
 import type { MethodInfo, MethodRegistry } from "../../lib/sweep/method_spec.ts";
 import type { EpochMetrics, RunCell } from "../../lib/sweep/run_cell.ts";
 import type { Outcome, SweepOptions } from "../../lib/sweep/runner.ts";
+import { Paused } from "../../lib/train/paused.ts";
 import { classificationMetrics } from "../../lib/train/metrics.ts";
 
 function method(name: string, defaults: MethodOptions): MethodInfo {
@@ -60,7 +61,7 @@ export function cells(partial: Partial<Experiment> & Pick<Experiment, "methods">
 }
 
 /** Trains p = σ(w·x) on points labelled by the sign of their sum, one step for each point. */
-export const runCell: RunCell = async (cell, { onStep, onEpoch, signal }) => {
+export const runCell: RunCell = async (cell, { onStep, onEpoch, signal, pauseAfter }) => {
   const random = new Random(cell.seed, "points");
   const points = Array.from({ length: 60 }, () => {
     const x = [random.uniform(-1, 1), random.uniform(-1, 1)];
@@ -103,6 +104,7 @@ export const runCell: RunCell = async (cell, { onStep, onEpoch, signal }) => {
     signal.throwIfAborted();
     epochs.push(measure(epoch, mean(losses)));
     onEpoch(epochs.at(-1)!);
+    if (epoch === pauseAfter && epoch < cell.settings.epochs) throw new Paused(epoch);
   }
   if (epochs.length === 0) {
     epochs.push(measure(0, null));

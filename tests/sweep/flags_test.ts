@@ -32,7 +32,7 @@ Deno.test("experimentFromArgs() reads every flag", async () => {
     ],
     ...["--choose", "lr,rank", "--sample", "5", "--sample-seed", "7", "--budget", "20m"],
     ...["--split", "0.2", "--split-seed", "3", "--eval", "test,train", "--start", "saved/lora"],
-    ...["--eval-backend", "ort", "--checkpoint", "5m"],
+    ...["--eval-backend", "ort", "--checkpoint", "5m", "--halving", "3"],
     ...["--micro-batch", "8", "--optimizer", "adafactor", "--scale-parameter", "true"],
     ...["--class-weights", "0:1,1:3", "--patience", "2", "--metric", "f1", "--keep", "best"],
   );
@@ -49,6 +49,7 @@ Deno.test("experimentFromArgs() reads every flag", async () => {
     sample: 5,
     sampleSeed: 7,
     budget: 1200,
+    halving: 3,
     recompute: "always",
     memory: 2e9,
     checkpoint: { seconds: 300 },
