@@ -8,6 +8,7 @@ import { environment } from "../../lib/sweep/environment.ts";
 import { sweep } from "../../lib/sweep/experiment.ts";
 import { cellId } from "../../lib/sweep/cell.ts";
 import { openRun, publishRun, readRun, writeError } from "../../lib/sweep/run_folder.ts";
+import { writeStopped } from "../../lib/sweep/stopped.ts";
 import { writeSweepRecord } from "../../lib/sweep/sweep_record.ts";
 import { buildTable } from "../../lib/sweep/table.ts";
 import { tableCsv, tableMarkdown, tableText } from "../../lib/sweep/table_format.ts";
@@ -98,6 +99,27 @@ fuzz({
   read: async (bytes) => {
     Deno.writeFileSync(`${failed}/error.json`, bytes);
     must(typeof (await readRun(failed))!.error === "string", "no error");
+  },
+});
+
+const stopped = `${out}/stopped`;
+await openRun(stopped, described[1]);
+await writeStopped(stopped, {
+  ...{ eta: 3, rung: 1, epoch: 2, epochs: 9, metric: "accuracy", score: 0.5 },
+  dropped: { mean: 0.5, rank: 2, settings: 3 },
+});
+fuzz({
+  name: "stopped.json",
+  seeds: [await Deno.readFile(`${stopped}/stopped.json`)],
+  mutate: mutateJson,
+  read: async (bytes) => {
+    Deno.writeFileSync(`${stopped}/stopped.json`, bytes);
+    const found = (await readRun(stopped))!;
+    const table = buildTable([found]);
+    must(table.rows.length === 1 && table.rows[0].error !== null, "a result from nowhere");
+    for (const show of [tableCsv, tableMarkdown, tableText, tableTex]) {
+      must(!/undefined|NaN/.test(show(table)), "a table of things that are not there");
+    }
   },
 });
 
