@@ -16,7 +16,7 @@ import {
   storage,
   storedBytes,
 } from "../graph/node.ts";
-import type { Plan } from "../graph/plan.ts";
+import { type Plan, windowOffset } from "../graph/plan.ts";
 import { bindShape, elements, type Sizes } from "../graph/shape.ts";
 import type { Gpu } from "./device.ts";
 import { chooseKernel } from "./tuning.ts";
@@ -67,9 +67,17 @@ export class Program {
       sizes,
       maxBinding: gpu.maxBinding,
       choose: (choice: KernelChoice) => chooseKernel(gpu, choice),
+      within: (node, whole, element) => {
+        const window = plan.windows.get(storage(node));
+        return window?.of === whole &&
+          window.offset === windowOffset(element, plan.half.has(whole));
+      },
       shape: (node) => bindShape(node.shape, sizes),
     };
-    const dispatches = plan.order.flatMap((node) => node.op.run(node, context));
+    const dispatches = plan.order.flatMap((node) => {
+      const isWindow = node.op.taken !== undefined && plan.windows.has(node);
+      return isWindow ? [] : node.op.run(node, context);
+    });
     this.#prepared = dispatches.map((own) => {
       const dispatch = { ...own, kernel: storedKernel(own, plan.half) };
       const tune = { ...dispatch.kernel.tune, ...dispatch.tune };

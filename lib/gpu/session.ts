@@ -16,7 +16,7 @@ import {
 } from "../graph/leaves.ts";
 import { type MemoryPlan, MemoryPlanner } from "../graph/memory.ts";
 import { byteLength, type Node, storage, storedBytes } from "../graph/node.ts";
-import { plan } from "../graph/plan.ts";
+import { placeOf, plan } from "../graph/plan.ts";
 import { fullPrecision, type StoragePolicy } from "../graph/precision.ts";
 import { bindShape, elements, type Sizes } from "../graph/shape.ts";
 import type { Gpu } from "./device.ts";
@@ -126,8 +126,9 @@ export class Session {
     this.#slots = this.#planner.slotBytes.map((bytes, slot) =>
       storageBuffer(`slot ${slot}`, bytes)
     );
-    for (const [name, node] of this.#planner.variables) {
-      this.#places.set(name, whole(storageBuffer(name, this.#planner.bytes(node))));
+    for (const { name, bytes, offsets } of this.#planner.variableBuffers(this.gpu.maxBinding)) {
+      const buffer = storageBuffer(name, bytes);
+      for (const [name, offset] of offsets) this.#places.set(name, { buffer, offset });
     }
     for (const [name, bytes] of this.#planner.inputBytes) {
       this.#inputs.set(name, storageBuffer(`input ${name}`, bytes));
@@ -161,7 +162,12 @@ export class Session {
   }
 
   #locate(program: Program, node: Node): Place {
-    const owner = storage(node);
+    const { of: owner, offset } = placeOf(program.plan.windows, node);
+    const { buffer, offset: start } = this.#whole(program, owner);
+    return { buffer, offset: start + offset };
+  }
+
+  #whole(program: Program, owner: Node): Place {
     if (owner.op.leaf === "variable") return this.#places.get(variableAttributes(owner).name)!;
     if (owner.op.leaf === "input") return whole(this.#inputs.get(inputAttributes(owner).name)!);
     if (owner.op.leaf === "constant") return whole(this.#constants.get(program)!.get(owner)!);

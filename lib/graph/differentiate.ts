@@ -27,22 +27,24 @@ export interface DifferentiateOptions {
  *
  * Only what lies between the loss and `wrt` gets backward nodes: frozen parts launch no kernel.
  *
- * @param loss Node to differentiate.
- * @param seed Gradient of the loss itself (ones, or the loss scale), of the loss's shape.
+ * @param loss Node to differentiate, or several, whose gradients add up.
+ * @param seed Gradient of the loss itself (ones, or the loss scale), of the loss's shape; one for
+ *   each of several.
  * @param wrt Nodes, usually variables, whose gradients are wanted.
  * @param add Sums two nodes of one shape.
  * @returns For each of `wrt`, the nodes whose sum is its gradient, in a fixed order (several for a
  *   tied parameter; none where the loss does not depend on it).
  */
 export function differentiate(
-  loss: Node,
-  seed: Node,
+  loss: Node | readonly Node[],
+  seed: Node | readonly Node[],
   wrt: readonly Node[],
   add: (a: Node, b: Node) => Node,
   { into = (_, contribution) => contribution, boundaries }: DifferentiateOptions = {},
 ): Map<Node, Node[]> {
   const targets = new Set(wrt);
-  const order = topological([loss]);
+  const [losses, seeds] = [[loss].flat(), [seed].flat()];
+  const order = topological(losses);
   const needed = new Set<Node>();
   for (const node of order) {
     const through = !node.op.stopsGradient && node.inputs.some((input) => needed.has(input));
@@ -57,10 +59,15 @@ export function differentiate(
     }
     const list = contributions.get(node);
     if (list === undefined) contributions.set(node, [gradient]);
-    else list.push(gradient);
+    else {
+      const before = list[list.length - 1];
+      const merged = gradient.op === before.op ? gradient.op.merge?.(before, gradient) : null;
+      if (merged) list[list.length - 1] = merged;
+      else list.push(gradient);
+    }
   };
   const again = boundaries === undefined ? (node: Node) => node : recompute(boundaries, targets);
-  contribute(loss, seed);
+  losses.forEach((one, i) => contribute(one, seeds[i]));
   for (const node of order.reverse()) {
     const parts = contributions.get(node);
     if (parts === undefined || !needed.has(node)) continue;

@@ -71,6 +71,8 @@ export interface RunContext {
   readonly maxBinding: number;
   /** Chooses among kernels that do the same; see `lib/gpu/tuning.ts`. */
   readonly choose: (choice: KernelChoice) => Kernel;
+  /** Whether a node's memory is that of another from an element on, see {@linkcode Op.placed}. */
+  readonly within: (node: Node, whole: Node, element: number) => boolean;
   /** Bound shape of a node. */
   readonly shape: (node: Node) => number[];
 }
@@ -93,6 +95,18 @@ export interface Op {
   readonly inPlace?: boolean;
   /** Gradients end here: its inputs count as constants. */
   readonly stopsGradient?: boolean;
+  /**
+   * Of an operation that only takes a run of its first input's elements: which is the first. Where a
+   * buffer can be bound there, it costs no dispatch and no memory.
+   */
+  readonly taken?: (node: Node, sizes: Sizes) => number;
+  /**
+   * Of an operation that only lays its inputs into runs of its output: the first element of each.
+   * An input may be computed at its place; `run` asks {@linkcode RunContext.within}.
+   */
+  readonly placed?: (node: Node, sizes: Sizes) => readonly number[];
+  /** One node for two of this operation that are to be added up; null where there is none. */
+  readonly merge?: (a: Node, b: Node) => Node | null;
   /** Whether it has a backward rule. */
   readonly differentiable: boolean;
   readonly run: (node: Node, context: RunContext) => Dispatch[];
@@ -120,6 +134,12 @@ export interface OpDefinition<A> {
   readonly inPlace?: boolean;
   /** Gradients end here: its inputs count as constants. */
   readonly stopsGradient?: boolean;
+  /** See {@linkcode Op.taken}. */
+  readonly taken?: (node: Node, attributes: A, sizes: Sizes) => number;
+  /** See {@linkcode Op.placed}. */
+  readonly placed?: (node: Node, attributes: A, sizes: Sizes) => readonly number[];
+  /** See {@linkcode Op.merge}. */
+  readonly merge?: (a: Node, b: Node) => Node | null;
   /** Shape of the output. @throws TypeError where the inputs do not fit. */
   readonly shape: (inputs: readonly Node[], attributes: A) => Shape;
   /** Element type of the output; f32 unless given. */
@@ -169,12 +189,16 @@ export function operations(): readonly Op[] {
 
 /** Turns a definition into the function that adds its nodes. */
 export function op<A>(definition: OpDefinition<A>): OpFunction<A> {
+  const { taken, placed } = definition;
   const erased: Op = {
     name: definition.name,
     leaf: definition.leaf,
     view: definition.view,
     inPlace: definition.inPlace,
     stopsGradient: definition.stopsGradient,
+    taken: taken && ((node, sizes) => taken(node, node.attributes as A, sizes)),
+    placed: placed && ((node, sizes) => placed(node, node.attributes as A, sizes)),
+    merge: definition.merge,
     differentiable: definition.backward !== undefined,
     run: (node, context) => definition.run(node, node.attributes as A, context),
     backward: (node, gradient, needs) => {

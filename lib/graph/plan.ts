@@ -2,7 +2,8 @@
  * Memory by lifetime: gives every intermediate of a program a slot, reusing slots of what has died.
  *
  * A slot is one buffer. An output takes a slot while its inputs still hold theirs, so no dispatch
- * ever binds one buffer as read and as read-write, which WebGPU refuses.
+ * ever binds one buffer as read and as read-write, which WebGPU refuses. Rows that are taken out of a
+ * tensor, or joined to one, have no memory of their own where a buffer can be bound at their place.
  *
  * @module
  */
@@ -10,6 +11,9 @@
 import { byteLength, type Node, storage, topological } from "./node.ts";
 import { fullPrecision, type StoragePolicy } from "./precision.ts";
 import type { Sizes } from "./shape.ts";
+
+/** Bytes at which a part of a buffer may be bound: every adapter's alignment is a divisor of them. */
+const ALIGNMENT = 256;
 
 /** The memory plan of one program. */
 export interface Plan {
@@ -19,8 +23,27 @@ export interface Plan {
   readonly half: ReadonlySet<Node>;
   /** Slot of each computed node that owns memory. */
   readonly slots: ReadonlyMap<Node, number>;
+  /** Nodes whose memory is a part of another's. */
+  readonly windows: ReadonlyMap<Node, Window>;
   /** Bytes of each slot, largest first. */
   readonly slotBytes: readonly number[];
+}
+
+/** A part of a node's memory. */
+export interface Window {
+  readonly of: Node;
+  /** Its first byte. */
+  readonly offset: number;
+}
+
+/** The node whose memory a node uses under a plan, and from which byte on. */
+export function placeOf(windows: Plan["windows"], node: Node): Window {
+  let [of, offset] = [storage(node), 0];
+  for (let window = windows.get(of); window !== undefined; window = windows.get(of)) {
+    of = storage(window.of);
+    offset += window.offset;
+  }
+  return { of, offset };
 }
 
 /**
@@ -37,23 +60,27 @@ export function plan(
 ): Plan {
   const order = topological(roots);
   const half = policy(order, keep);
+  const windows = findWindows(order, sizes, keep, half);
+  const owner = (node: Node) => placeOf(windows, node).of;
   const lastUse = new Map<Node, number>();
   order.forEach((node, time) => {
-    for (const input of node.inputs) lastUse.set(storage(input), time);
-    if (!lastUse.has(storage(node))) lastUse.set(storage(node), time);
+    for (const input of node.inputs) lastUse.set(owner(input), time);
+    if (!lastUse.has(owner(node))) lastUse.set(owner(node), time);
   });
-  for (const node of keep) lastUse.set(storage(node), Infinity);
+  for (const node of keep) lastUse.set(owner(node), Infinity);
 
   const bytes: number[] = [];
   const free: number[] = [];
   const slots = new Map<Node, number>();
   const dying = new Map<number, number[]>();
   order.forEach((node, time) => {
-    if (node.op.leaf === undefined && storage(node) === node) {
-      const size = byteLength(node, sizes, half);
+    // Where it is a part of what comes later, all of that begins here.
+    const place = owner(node);
+    if (place.op.leaf === undefined && !slots.has(place)) {
+      const size = byteLength(place, sizes, half);
       const slot = take(free, bytes, size);
-      slots.set(node, slot);
-      const death = lastUse.get(node)!;
+      slots.set(place, slot);
+      const death = lastUse.get(place)!;
       if (death !== Infinity) {
         const list = dying.get(death);
         if (list === undefined) dying.set(death, [slot]);
@@ -71,7 +98,50 @@ export function plan(
     half,
     slots: new Map([...slots].map(([node, slot]) => [node, rank.get(slot)!])),
     slotBytes: ranked.map((slot) => bytes[slot]),
+    windows,
   };
+}
+
+/** Which nodes can lie in the memory of what they are taken from, or are joined to. */
+function findWindows(
+  order: readonly Node[],
+  sizes: Sizes,
+  keep: readonly Node[],
+  half: ReadonlySet<Node>,
+): Map<Node, Window> {
+  const windows = new Map<Node, Window>();
+  const joins = new Set<Node>();
+  const kept = new Set(keep.map(storage));
+  const alike = (a: Node, b: Node) => half.has(storage(a)) === half.has(storage(b));
+  const reads = (node: Node, memory: Node) =>
+    node.inputs.some((one) => placeOf(windows, one).of === memory);
+  for (const node of order) {
+    const { taken, placed } = node.op;
+    if (taken !== undefined) {
+      const [of] = node.inputs;
+      const offset = windowOffset(taken(node, sizes), half.has(node));
+      if (offset % ALIGNMENT === 0 && alike(node, of)) windows.set(node, { of, offset });
+    }
+    const parts: Node[] = [];
+    placed?.(node, sizes).forEach((element, i) => {
+      const part = storage(node.inputs[i]);
+      const offset = windowOffset(element, half.has(node));
+      const free = part.op.leaf === undefined && !windows.has(part) && !joins.has(part) &&
+        !kept.has(part);
+      const fits = offset % ALIGNMENT === 0 && alike(part, node);
+      // No launch may read the buffer of which it writes a part.
+      if (!free || !fits || reads(part, node) || parts.some((one) => reads(one, part))) return;
+      windows.set(part, { of: node, offset });
+      parts.push(part);
+      joins.add(node);
+    });
+  }
+  return windows;
+}
+
+/** The byte at which an element lies. */
+export function windowOffset(element: number, half: boolean): number {
+  return element * (half ? 2 : 4);
 }
 
 /** The free slot that fits best: the smallest that is large enough, else the largest, grown. */

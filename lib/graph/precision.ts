@@ -39,7 +39,9 @@ export function storagePolicy(precision: Precision, full: Iterable<string>): Sto
 
 /** Values as they are, moved, or changed one by one: what joins a sum behind that, joins it. */
 const FIRST = [0];
-const PASSING: Readonly<Record<string, readonly number[]>> = {
+const EVERY = { includes: () => true };
+const PASSING: Readonly<Record<string, { includes(input: number): boolean }>> = {
+  ...{ rows: FIRST, join_rows: EVERY },
   ...{ scale: FIRST, multiply: FIRST, dropout: FIRST, rope: FIRST, broadcast: FIRST },
   ...{ slice: FIRST, pad: FIRST, select_token: FIRST, select_token_grad: FIRST, concat: [0, 1] },
   ...Object.fromEntries(

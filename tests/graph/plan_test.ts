@@ -2,10 +2,11 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { input, variable } from "../../lib/graph/leaves.ts";
 import { type Node, storage } from "../../lib/graph/node.ts";
-import { plan } from "../../lib/graph/plan.ts";
+import { placeOf, plan } from "../../lib/graph/plan.ts";
 import { symbol } from "../../lib/graph/shape.ts";
 import { accumulate } from "../../lib/ops/accumulate.ts";
 import { add, multiply, scale } from "../../lib/ops/elementwise.ts";
+import { joinRows, rows } from "../../lib/ops/rows.ts";
 import { reshape } from "../../lib/ops/reshape.ts";
 
 /** A random graph of elementwise nodes and views over a few inputs. */
@@ -53,6 +54,99 @@ Deno.test("plan() never lets two live values share a slot", () => {
     }),
     { seed: 7, numRuns: 300 },
   );
+});
+
+/** A random graph of tensors of three shares of 4 · 64 numbers, taken apart and joined. */
+function randomShares(choices: readonly number[]): Node[] {
+  const wholes: Node[] = [input("a", [12, 64], "f32")];
+  const shares: Node[] = [rows(wholes[0], 1, 4)];
+  for (const choice of choices) {
+    const pick = (list: readonly Node[], n: number) => list[n % list.length];
+    const [i, j, k] = [choice >> 3, choice >> 7, choice >> 11];
+    const index = k % 3;
+    [
+      () => shares.push(rows(pick(wholes, i), index, 4)),
+      () => shares.push(add(pick(shares, i), pick(shares, j))),
+      () => wholes.push(add(pick(wholes, i), pick(wholes, j))),
+      () => {
+        const parts = [i, j, k].map((n, at) => ({ index: at, part: pick(shares, n) }));
+        wholes.push(joinRows(parts.filter((_, at) => at !== index), { total: 12, count: 4 }));
+        wholes.push(joinRows(parts, { total: 12, count: 4 }));
+      },
+    ][choice % 4]();
+  }
+  return [wholes[wholes.length - 1], shares[shares.length - 1]];
+}
+
+Deno.test("plan() never lets a share be overwritten while something still reads it", () => {
+  let windows = 0;
+  fc.assert(
+    fc.property(fc.array(fc.nat(), { minLength: 1, maxLength: 40 }), (choices) => {
+      const roots = randomShares(choices);
+      const found = plan(roots, {}, roots);
+      windows += found.windows.size;
+      // What each share of each buffer holds, and what each node should: a number for a value.
+      const memory = new Map<number | Node, number[]>();
+      const values = new Map<Node, number[]>();
+      const known = new Map<string, number>();
+      const valueOf = (text: string) => {
+        if (!known.has(text)) known.set(text, known.size + 1);
+        return known.get(text)!;
+      };
+      const view = (node: Node) => {
+        const { of, offset } = placeOf(found.windows, node);
+        const key = of.op.leaf === undefined ? found.slots.get(of)! : of;
+        if (!memory.has(key)) memory.set(key, [0, 0, 0]);
+        return { key, from: offset / 1024, cells: memory.get(key)! };
+      };
+      const length = (node: Node) => (node.shape[0] as number) / 4;
+      const held = (node: Node) => {
+        const { from, cells } = view(node);
+        return cells.slice(from, from + length(node));
+      };
+      const put = (node: Node, at: number, part: readonly number[]) => {
+        const { from, cells } = view(node);
+        part.forEach((value, i) => cells[from + at + i] = value);
+      };
+      for (const node of found.order) {
+        const { index, indices } = (node.attributes ?? {}) as {
+          index: number;
+          indices: readonly number[];
+        };
+        for (const one of node.inputs) assertEquals(held(one), values.get(one));
+        const [first, second] = node.inputs.map((one) => values.get(one)!);
+        switch (node.op.name) {
+          case "rows":
+            values.set(node, [first[index]]);
+            break;
+          case "join_rows":
+            values.set(
+              node,
+              [0, 1, 2].map((at) => {
+                const part = node.inputs[indices.indexOf(at)];
+                return part === undefined ? valueOf("zero") : values.get(part)![0];
+              }),
+            );
+            break;
+          case "add": {
+            const { key } = view(node);
+            assert(
+              node.inputs.every((one) => view(one).key !== key),
+              "one buffer read and written",
+            );
+            values.set(node, first.map((value, at) => valueOf(`${value} + ${second[at]}`)));
+            break;
+          }
+          default:
+            values.set(node, [0, 1, 2].map((at) => valueOf(`a ${at}`)));
+        }
+        put(node, 0, values.get(node)!);
+      }
+      for (const root of roots) assertEquals(held(root), values.get(root));
+    }),
+    { seed: 7, numRuns: 500 },
+  );
+  assert(windows > 500, `only ${windows} parts of other memory`);
 });
 
 Deno.test("plan() reuses the slots of what has died", () => {
