@@ -126,9 +126,8 @@ export class Session {
     this.#slots = this.#planner.slotBytes.map((bytes, slot) =>
       storageBuffer(`slot ${slot}`, bytes)
     );
-    for (const { name, bytes, offsets } of this.#planner.variableBuffers(this.gpu.maxBinding)) {
-      const buffer = storageBuffer(name, bytes);
-      for (const [name, offset] of offsets) this.#places.set(name, { buffer, offset });
+    for (const [name, node] of this.#planner.variables) {
+      this.#places.set(name, whole(storageBuffer(name, this.#planner.bytes(node))));
     }
     for (const [name, bytes] of this.#planner.inputBytes) {
       this.#inputs.set(name, storageBuffer(`input ${name}`, bytes));
@@ -172,7 +171,7 @@ export class Session {
     if (owner.op.leaf === "input") return whole(this.#inputs.get(inputAttributes(owner).name)!);
     if (owner.op.leaf === "constant") return whole(this.#constants.get(program)!.get(owner)!);
     const slot = program.plan.slots.get(owner);
-    if (slot === undefined) throw new Error(`Cannot locate a ${node.op.name}: not of this program`);
+    if (slot === undefined) throw new Error(`Cannot locate a ${owner.op.name}: not of this program`);
     return whole(this.#slots[slot]);
   }
 
