@@ -1,42 +1,94 @@
 /**
- * `deno task bench [matmul | step | all] [--only TEXT] [--save]`: measures, prints tables, and saves JSON
- * lines to `bench/results/` where asked.
+ * `deno task bench [part …] [--only TEXT] [--quick] [--peers] [--markdown]`: measures, prints tables,
+ * and writes JSON lines to `bench/results/`.
  *
  * @module
  */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { type Gpu, openGpu } from "../lib/gpu/device.ts";
+import { benchEndToEnd } from "./end_to_end.ts";
+import { benchHost } from "./host.ts";
+import { benchKernels } from "./kernels.ts";
 import { benchMatmul } from "./matmul.ts";
-import { benchStep } from "./step.ts";
-import { formatTable, type Row, saveRows, setting } from "./report.ts";
+import { peerRows, runPeers } from "./peers/main.ts";
+import { engineNames, serveEngine } from "./peers/worker.ts";
+import { formatMarkdown, formatTable, type Row, saveRows, setting, versions } from "./report.ts";
+import { benchProfile, benchStep } from "./step.ts";
 
-/** A bench: measures the cases whose label holds `filter`, and tells of progress. */
-type Bench = (gpu: Gpu, filter: string, print: (line: string) => void) => Promise<Row[]>;
+/** What a bench is asked for. */
+export interface BenchOptions {
+  /** Cases whose label holds this. */
+  readonly filter: string;
+  /** Fewer cases: one of each family. */
+  readonly quick: boolean;
+  /** Whether a profile tells launches of other sizes apart. */
+  readonly sizes: boolean;
+  /** Tells of progress. */
+  readonly print: (line: string) => void;
+}
 
-const BENCHES: Readonly<Record<string, Bench>> = { matmul: benchMatmul, step: benchStep };
+/** Measures its cases. */
+type Bench = (gpu: Gpu, options: BenchOptions) => Promise<Row[]>;
 
-async function main(): Promise<number> {
-  const flags = parseArgs(Deno.args, { string: ["only"], boolean: ["save"] });
-  const [which = "all", ...rest] = flags._.map(String);
-  const unknown = Object.keys(flags).filter((name) => !["_", "only", "save"].includes(name));
-  if (rest.length > 0 || unknown.length > 0 || (which !== "all" && !(which in BENCHES))) {
-    console.error(
-      `Cannot run bench ${[...Deno.args].join(" ")}: use ${
-        Object.keys(BENCHES).join(" | ")
-      } | all [--only TEXT] [--save]`,
-    );
+const BENCHES: Readonly<Record<string, Bench>> = {
+  host: benchHost,
+  matmul: benchMatmul,
+  kernels: benchKernels,
+  step: benchStep,
+  profile: benchProfile,
+  end_to_end: benchEndToEnd,
+};
+
+const USAGE = `use deno task bench [${
+  Object.keys(BENCHES).join(" | ")
+} | peers …] [--only TEXT] [--quick] [--sizes] [--peers] [--markdown] [--no-save]`;
+
+async function main(args: string[]): Promise<number> {
+  if (args[0] === "worker" && engineNames.includes(args[1])) {
+    await serveEngine(args[1]);
+    return 0;
+  }
+  const flags = parseArgs(args, {
+    string: ["only"],
+    boolean: ["quick", "sizes", "peers", "markdown", "save"],
+    default: { save: true },
+    negatable: ["save"],
+  });
+  const parts = flags._.map(String);
+  const known = ["_", "only", "quick", "sizes", "peers", "markdown", "save"];
+  const unknown = [
+    ...parts.filter((name) => !(name in BENCHES) && name !== "peers"),
+    ...Object.keys(flags).filter((name) => !known.includes(name)).map((name) => `--${name}`),
+  ];
+  if (unknown.length > 0) {
+    console.error(`Cannot run bench: there is no ${unknown.join(", ")}; ${USAGE}`);
     return 2;
   }
+  const print = (line: string) => console.error(line);
+  const filter = flags.only ?? "";
+  const show = async (name: string, on: Row, rows: readonly Row[]) => {
+    if (rows.length === 0) return;
+    console.log(`\n${name}\n${(flags.markdown ? formatMarkdown : formatTable)(rows)}`);
+    if (flags.save) console.log(`Saved ${await saveRows(name, on, rows)}`);
+  };
+  if (flags.peers || parts.includes("peers")) {
+    const report = await runPeers({ ...flags, filter, entry: Deno.mainModule }, print);
+    await show("peers", versions(), peerRows(report.results));
+    for (const { engine, reason } of report.absent) {
+      console.log(`Not measured: ${engine}: ${reason}`);
+    }
+  }
+  const wanted = Object.entries(BENCHES).filter(([name]) =>
+    parts.includes(name) || (parts.length === 0 && !flags.peers)
+  );
+  if (wanted.length === 0) return 0;
   const gpu = await openGpu();
   try {
-    const { adapter, deno, cores } = setting(gpu);
-    console.log(`${adapter}, ${cores} cores, Deno ${deno}`);
-    for (const [name, bench] of Object.entries(BENCHES)) {
-      if (which !== "all" && which !== name) continue;
-      const rows = await bench(gpu, flags.only ?? "", (line) => console.error(line));
-      console.log(formatTable(rows));
-      if (flags.save) console.log(`Saved ${await saveRows(name, gpu, rows)}`);
+    const on = await setting(gpu);
+    console.log(Object.entries(on).map(([name, value]) => `${name} ${value}`).join(", "));
+    for (const [name, bench] of wanted) {
+      await show(name, on, await bench(gpu, { ...flags, filter, print }));
     }
     return 0;
   } finally {
@@ -44,4 +96,4 @@ async function main(): Promise<number> {
   }
 }
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -12,7 +12,10 @@ import type { Program } from "../lib/gpu/program.ts";
 import { Session } from "../lib/gpu/session.ts";
 import { variable } from "../lib/graph/leaves.ts";
 import { einsum } from "../lib/ops/einsum.ts";
+import type { BenchOptions } from "./main.ts";
 import { measure, type Work } from "./measure.ts";
+import { random } from "./random.ts";
+import { peakOf } from "./peak.ts";
 import type { Row } from "./report.ts";
 
 interface Case {
@@ -41,7 +44,7 @@ const product = (
   sizes: { b, m, n, k },
 });
 
-/** Cubes, then what a step of T5 with 32 × 24 tokens, width 128 and 4 heads multiplies. */
+/** Cubes, then what steps of T5 with 32 × 24 tokens (width 128) and of T5-small with 32 × 64 multiply. */
 const CASES: readonly Case[] = [
   ...[128, 256, 512, 1024].map(cube),
   product("linear", "mk,nk->mn", 768, 128, 128),
@@ -60,21 +63,40 @@ const CASES: readonly Case[] = [
   product("dA of LoRA", "km,kn->mn", 8, 128, 768),
   product("dB of LoRA", "km,kn->mn", 128, 8, 768),
   product("LoRA down, rank 1", "mk,nk->mn", 768, 1, 128),
+  product("T5-small linear", "mk,nk->mn", 2048, 512, 512),
+  product("T5-small up", "mk,nk->mn", 2048, 2048, 512),
+  product("T5-small down", "mk,nk->mn", 2048, 512, 2048),
+  product("T5-small dX", "mk,kn->mn", 2048, 512, 512),
+  product("T5-small scores", "bmk,bnk->bmn", 64, 64, 64, 256),
+  product("T5-small LoRA down", "mk,nk->mn", 2048, 8, 512),
+  product("T5-small LoRA up", "mk,nk->mn", 2048, 512, 8),
+  product("T5-small dA", "km,kn->mn", 8, 512, 2048),
+  product("T5-small decoder", "mk,nk->mn", 64, 512, 512),
 ];
+
+/** On a GPU, also what its datasheet's peak is compared with. */
+const LARGE: readonly Case[] = [2048, 4096].map(cube);
 
 /** Benchmarks the cases whose label holds `filter`. @throws Error where an answer is wrong. */
 export async function benchMatmul(
   gpu: Gpu,
-  filter: string,
-  print: (line: string) => void,
+  { filter, quick, print }: BenchOptions,
 ): Promise<Row[]> {
   const rows: Row[] = [];
-  for (const test of CASES.filter((test) => label(test).includes(filter))) {
+  const cases = gpu.adapter.software ? CASES : [...CASES, ...LARGE];
+  const least = quick ? QUICK : cases;
+  for (const test of least.filter((test) => label(test).includes(filter))) {
     print(label(test));
     rows.push(...await benchCase(gpu, test));
   }
   return rows;
 }
+
+/** One of each kind. */
+const QUICK = CASES.filter(({ what, sizes }) =>
+  ["linear up", "dW of up", "LoRA down", "LoRA up"].includes(what) ||
+  (what === "cube" && sizes.m === 512)
+);
 
 function label({ what, subscripts, sizes: { b, m, n, k } }: Case): string {
   return `${what} ${b > 1 ? `${b}×` : ""}${m}×${n}×${k} ${subscripts}`;
@@ -113,15 +135,17 @@ async function benchCase(gpu: Gpu, test: Case): Promise<Row[]> {
       submit: (count) => session.run(Array<Program>(count).fill(program)),
     }));
     const flops = 2 * sizes.b * sizes.m * sizes.n * sizes.k;
-    return (await measure(works, () => session.wait())).map(({ name, best, median, rounds }) => ({
+    const { gflops } = await peakOf(gpu);
+    return (await measure(works, () => session.wait())).map(({ name, median, spread, rounds }) => ({
       what: test.what,
       product: subscripts,
       shape: label({ ...test, what: "", subscripts: "" }).trim(),
       variant: name.replace("matmul_", ""),
       chosen: name === chosen ? "←" : "",
-      "µs": best * 1e3,
-      "GFLOP/s": flops / best / 1e6,
-      "median GFLOP/s": flops / median / 1e6,
+      "median µs": median * 1e3,
+      "± %": 100 * spread,
+      "GFLOP/s": flops / median / 1e6,
+      "of peak": flops / median / 1e6 / gflops,
       rounds,
     }));
   } finally {
@@ -183,15 +207,4 @@ function verify(
       );
     }
   }
-}
-
-/** Uniform in [−1, 1) from a fixed seed (xorshift32). */
-function random(count: number, seed: number): Float32Array<ArrayBuffer> {
-  let state = Math.imul(seed, 2654435761);
-  return Float32Array.from({ length: count }, () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return state / 2 ** 31;
-  });
 }

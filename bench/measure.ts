@@ -8,6 +8,8 @@
  * @module
  */
 
+import { median, spread } from "./statistics.ts";
+
 /** Something that can be repeated on the device without a wait. */
 export interface Work {
   readonly name: string;
@@ -22,6 +24,8 @@ export interface Timing {
   readonly best: number;
   /** Milliseconds of one repetition in the median round. */
   readonly median: number;
+  /** How far rounds lie apart; see `spread`. */
+  readonly spread: number;
   readonly rounds: number;
 }
 
@@ -64,7 +68,8 @@ export async function measure(
   return works.map(({ name }, i) => ({
     name,
     best: times[i][0],
-    median: times[i][Math.floor(times[i].length / 2)],
+    median: median(times[i]),
+    spread: spread(times[i]),
     rounds: times[i].length,
   }));
 }
