@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { benchHost } from "../../bench/host.ts";
 import { peakOf } from "../../bench/peak.ts";
-import { formatMarkdown, formatTable, jsonLines, versions } from "../../bench/report.ts";
+import { formatMarkdown, formatTable, jsonLines, type Row, versions } from "../../bench/report.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
 
 Deno.test("a fresh measurement becomes lines of JSON, each whole by itself", async () => {
@@ -34,7 +34,7 @@ Deno.test("a fresh measurement becomes lines of JSON, each whole by itself", asy
   }
 });
 
-const rows = [
+const rows: Row[] = [
   { what: "a", ms: 1234.5, share: 0.12345 },
   { what: "b|c", ms: 2, share: 0.000012345, note: "late" },
 ];
