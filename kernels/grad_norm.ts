@@ -4,42 +4,72 @@ import { reduction } from "./reduce.ts";
 /** Partial sums of squares per tensor. */
 export const PARTIALS = 64;
 
-const PER_GROUP = 4096;
+const PER_STRIPE = 4096;
 
-const squares = (width: 1 | 4): Kernel =>
+/** How many stripes a tensor of n elements is cut into; the order of its sums follows from it. */
+export function normStripes(n: number): number {
+  return Math.min(Math.max(Math.ceil(n / PER_STRIPE), 1), PARTIALS);
+}
+
+const squares = (many: boolean): Kernel =>
   kernel({
     name: "square_partials",
-    reads: { x: width === 4 ? "vec4<f32>" : "f32" },
+    reads: { ...(many ? { stripes: "vec4<u32>" as const } : {}), x: "vec4<f32>" },
     writes: { partials: "f32" },
-    params: { n: "u32", offset: "u32", extend: "u32" },
+    params: many
+      ? { count: "u32", first: "u32", origin: "u32" }
+      : { n: "u32", tensor: "u32", extend: "u32" },
     tune: { wg: PARTIALS },
-    workgroups: ({ n }) => Math.min(Math.max(Math.ceil(n / PER_GROUP), 1), PARTIALS),
+    workgroups: ({ n, count }) => many ? count : normStripes(n),
     globals: ({ wg }) => reduction("sum", wg),
     body: ({ wg }) =>
-      `  var total = 0.0;
-  for (var i = group * ${wg}u + lane; i < p.n / ${width}u; i += p.groups * ${wg}u) {
-    ${width === 4 ? "total += dot(x[i], x[i]);" : "total = fma(x[i], x[i], total);"}
+      `${
+        many
+          ? `  let row = stripes[p.first + group];
+  let start = row.x - p.origin;
+  let n = row.y;
+  let stripe = row.z & 0xffffu;
+  let step = (row.z >> 16u) * ${wg}u;
+  let at = row.w * ${PARTIALS}u;`
+          : `  let start = 0u;
+  let n = p.n;
+  let stripe = group;
+  let step = p.groups * ${wg}u;
+  let at = p.tensor * ${PARTIALS}u;`
+      }
+  var total = 0.0;
+  if (n % 4u == 0u) {
+    for (var i = stripe * ${wg}u + lane; i < n / 4u; i += step) {
+      let value = x[start + i];
+      total += dot(value, value);
+    }
+  } else {
+    for (var i = stripe * ${wg}u + lane; i < n; i += step) {
+      let value = x[start + i / 4u][i % 4u];
+      total = fma(value, value, total);
+    }
   }
-  total = reduce_sum(total, lane);
+  total = reduce_sum(total, lane);${
+        many ? "" : `
   if (p.extend == 1u) {
-    if (lane == 0u) { partials[p.offset + group] = partials[p.offset + group] + total; }
+    if (lane == 0u) { partials[at + stripe] = partials[at + stripe] + total; }
     return;
-  }
-  if (lane == 0u) { partials[p.offset + group] = total; }
-  if (group == 0u && lane >= p.groups) { partials[p.offset + lane] = 0.0; }`,
+  }`
+      }
+  if (lane == 0u) { partials[at + stripe] = total; }
+  if (stripe == 0u && lane >= step / ${wg}u) { partials[at + lane] = 0.0; }`,
   });
 
-const [single, four] = [squares(1), squares(4)];
-
 /**
- * Partial sums of squares: partials[offset + q] = Σ x[i]², i in stripe q; zero beyond the stripes.
+ * Sums of squares of tensors: partials[64·t + q] = Σ x[i]², i in stripe q of tensor t; zero beyond its
+ * stripes. A stripe is every so manieth 64 vec4s (elements, where the size is no multiple of four).
  *
- * x: [n] f32. The number of stripes, and the order of sums, follow from n alone. `extend` = 1 adds
- * to what an earlier shard of the same tensor left there.
+ * `many`: of tensors side by side (see `update_block.ts`), of which the first vec4 is number `origin`,
+ * `count` stripes from row `first` of the table on: (first vec4 of the tensor; its elements; stripe,
+ * and in the upper half how many there are; tensor). `one`: of one tensor, or with `extend` = 1 of a
+ * further part of it, added to what is there.
  */
-export function squarePartials(n: number): Kernel {
-  return n % 4 === 0 ? four : single;
-}
+export const squarePartials = { many: squares(true), one: squares(false) };
 
 const clipCoefficient = (scaled: boolean): Kernel =>
   kernel({

@@ -6,7 +6,7 @@
  */
 
 /** Element type of a storage binding. */
-export type Element = "f32" | "u32" | "i32" | "f16" | "vec4<f32>" | "vec4<f16>";
+export type Element = "f32" | "u32" | "i32" | "f16" | "vec4<f32>" | "vec4<u32>" | "vec4<f16>";
 
 /** A 4-byte scalar in the parameter struct. */
 export type Scalar = "u32" | "i32" | "f32";

@@ -151,12 +151,12 @@ export class Program {
     if (bound === undefined) {
       throw new TypeError(`Cannot run ${dispatch.kernel.name}: nothing is bound to ${name}`);
     }
-    const { node, rows } = operand(bound);
+    const { node, rows, bytes } = operand(bound);
     const shape = bindShape(node.shape, this.sizes);
     const half = this.plan.half.has(storage(node));
     const count = rows === undefined ? elements(shape) : rows.count * elements(shape.slice(1));
-    const size = storedBytes(count, half);
-    const start = (rows?.start ?? 0) * elements(shape.slice(1)) * (half ? 2 : 4);
+    const size = bytes?.length ?? storedBytes(count, half);
+    const start = bytes?.start ?? (rows?.start ?? 0) * elements(shape.slice(1)) * (half ? 2 : 4);
     if (size > gpu.maxBinding) {
       throw new RangeError(
         `Cannot run ${dispatch.kernel.name}: a tensor of ${size} bytes is ${

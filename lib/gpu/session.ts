@@ -126,8 +126,9 @@ export class Session {
     this.#slots = this.#planner.slotBytes.map((bytes, slot) =>
       storageBuffer(`slot ${slot}`, bytes)
     );
-    for (const [name, node] of this.#planner.variables) {
-      this.#places.set(name, whole(storageBuffer(name, this.#planner.bytes(node))));
+    for (const { name, bytes, offsets } of this.#planner.variableBuffers(this.gpu.maxBinding)) {
+      const buffer = storageBuffer(name, bytes);
+      for (const [name, offset] of offsets) this.#places.set(name, { buffer, offset });
     }
     for (const [name, bytes] of this.#planner.inputBytes) {
       this.#inputs.set(name, storageBuffer(`input ${name}`, bytes));

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { adjacentRuns, paddedBytes } from "./adjacent.ts";
 import { inputAttributes, type Role, variableAttributes } from "./leaves.ts";
 import { byteLength, type Node } from "./node.ts";
 import type { Plan } from "./plan.ts";
@@ -18,7 +19,18 @@ export interface MemoryPlan {
   readonly constants: number;
   /** Parameters of the launches; 0 where only the graphs are known. */
   readonly params: number;
+  /** Between variables that lie side by side, so that each starts where it can be bound. */
+  readonly padding: number;
   readonly total: number;
+}
+
+/** A buffer of variables. */
+export interface VariableBuffer {
+  /** Of the first variable. */
+  readonly name: string;
+  readonly bytes: number;
+  /** Where each variable starts, bytes. */
+  readonly offsets: ReadonlyMap<string, number>;
 }
 
 /** Adds up what programs need: shared variables and inputs, one arena of the largest slots. */
@@ -31,12 +43,15 @@ export class MemoryPlanner {
   readonly inputBytes: Map<string, number> = new Map();
   /** Those of the variables that are half precision, in every program alike. */
   readonly half: Set<Node> = new Set();
+  /** Names of variables that lie side by side, and the list that each is in. */
+  readonly #adjacent = new Map<string, readonly string[]>();
   #constants = 0;
 
   /**
    * Takes a program in.
    *
-   * @throws TypeError where a variable has another shape or precision than in an earlier program.
+   * @throws TypeError where a variable has another shape or precision than in an earlier program, or
+   *   other neighbours.
    */
   add({ order, slotBytes, half }: Plan, sizes: Sizes): void {
     slotBytes.forEach((bytes, slot) => {
@@ -49,6 +64,9 @@ export class MemoryPlanner {
         const { name } = inputAttributes(node);
         const bytes = byteLength(node, sizes, half);
         this.inputBytes.set(name, Math.max(this.inputBytes.get(name) ?? 0, bytes));
+      }
+      for (const list of node.op.adjacent?.(node) ?? []) {
+        this.#adjoin(list.map((variable) => variableAttributes(variable).name));
       }
     }
   }
@@ -66,6 +84,41 @@ export class MemoryPlanner {
     }
     this.variables.set(name, node);
     if (half) this.half.add(node);
+  }
+
+  #adjoin(names: readonly string[]): void {
+    for (const name of names) {
+      const known = this.#adjacent.get(name) ?? names;
+      if (known.length !== names.length || known.some((other, i) => other !== names[i])) {
+        throw new TypeError(
+          `Cannot lay out ${name} between two lists of neighbours: they must be the same everywhere`,
+        );
+      }
+      this.#adjacent.set(name, known);
+    }
+  }
+
+  /**
+   * The buffers that hold the variables.
+   *
+   * @param maxBinding Largest binding, bytes; neighbours share a buffer as long as it can be bound.
+   */
+  variableBuffers(maxBinding: number): VariableBuffer[] {
+    const alone = [...this.variables].filter(([name]) => !this.#adjacent.has(name));
+    const lists = [...new Set(this.#adjacent.values())];
+    return [
+      ...alone.map(([name, node]) => (
+        { name, bytes: this.bytes(node), offsets: new Map([[name, 0]]) }
+      )),
+      ...lists.flatMap((names) => {
+        const sizes = names.map((name) => this.bytes(this.variables.get(name)!));
+        return adjacentRuns(sizes, maxBinding).map(({ start, offsets, bytes }) => ({
+          name: names[start],
+          bytes,
+          offsets: new Map(offsets.map((offset, i) => [names[start + i], offset])),
+        }));
+      }),
+    ];
   }
 
   /** Bytes of a variable. */
@@ -99,7 +152,14 @@ export class MemoryPlanner {
     const activations = sum(this.slotBytes);
     const inputs = sum(this.inputBytes.values());
     const constants = this.#constants;
-    const total = sum(Object.values(byRole)) + activations + inputs + constants + params;
-    return { byRole, activations, inputs, constants, params, total };
+    const padding = sum(
+      [...this.#adjacent.keys()].map((name) => {
+        const bytes = this.bytes(this.variables.get(name)!);
+        return paddedBytes(bytes) - bytes;
+      }),
+    );
+    const parts = [activations, inputs, constants, params, padding];
+    const total = sum([...Object.values(byRole), ...parts]);
+    return { byRole, activations, inputs, constants, params, padding, total };
   }
 }

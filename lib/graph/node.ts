@@ -45,10 +45,18 @@ export interface RowRange {
   readonly count: number;
 }
 
-/** What a dispatch binds under a name: a node, or some of its rows. */
+/** Bytes counted from a node's first. */
+export interface ByteRange {
+  readonly start: number;
+  readonly length: number;
+}
+
+/** What a dispatch binds under a name: a node, some of its rows, or some bytes from its first on. */
 export interface Operand {
   readonly node: Node;
   readonly rows?: RowRange;
+  /** They may reach into the variables that lie behind the node; see {@linkcode Op.adjacent}. */
+  readonly bytes?: ByteRange;
 }
 
 /** One launch of a kernel. */
@@ -93,6 +101,8 @@ export interface Op {
   readonly view?: boolean;
   /** The output is the first input, a variable, updated in place. */
   readonly inPlace?: boolean;
+  /** Lists of its inputs, variables that must lie side by side; see `lib/graph/adjacent.ts`. */
+  readonly adjacent?: (node: Node) => readonly (readonly Node[])[];
   /** Gradients end here: its inputs count as constants. */
   readonly stopsGradient?: boolean;
   /**
@@ -132,6 +142,8 @@ export interface OpDefinition<A> {
   readonly leaf?: Leaf;
   readonly view?: boolean;
   readonly inPlace?: boolean;
+  /** See {@linkcode Op.adjacent}. */
+  readonly adjacent?: (node: Node) => readonly (readonly Node[])[];
   /** Gradients end here: its inputs count as constants. */
   readonly stopsGradient?: boolean;
   /** See {@linkcode Op.taken}. */
@@ -195,6 +207,7 @@ export function op<A>(definition: OpDefinition<A>): OpFunction<A> {
     leaf: definition.leaf,
     view: definition.view,
     inPlace: definition.inPlace,
+    adjacent: definition.adjacent,
     stopsGradient: definition.stopsGradient,
     taken: taken && ((node, sizes) => taken(node, node.attributes as A, sizes)),
     placed: placed && ((node, sizes) => placed(node, node.attributes as A, sizes)),

@@ -1,7 +1,14 @@
 import { adamwKernel } from "../../kernels/adamw.ts";
-import { type Node, op } from "../graph/node.ts";
-import { elements, formatShape, sameShape } from "../graph/shape.ts";
-import { rowShards } from "./row_shards.ts";
+import { UPDATE_BLOCK } from "../../kernels/update_block.ts";
+import { type ByteRange, type Node, op } from "../graph/node.ts";
+import { formatShape, sameShape } from "../graph/shape.ts";
+import {
+  countBlocks,
+  neighbourRuns,
+  sizeOf,
+  updateBlocks,
+  type UpdateTensor,
+} from "./update_blocks.ts";
 
 /** Numbers of an AdamW step. */
 export interface AdamWFactors {
@@ -9,19 +16,18 @@ export interface AdamWFactors {
   readonly beta2: number;
   /** Added to the root of the second moment. */
   readonly epsilon: number;
-  /** Decoupled decay, multiplied by the learning rate. */
-  readonly weightDecay: number;
-  /** Factor on the scheduled learning rate; 1 unless given. */
-  readonly rate?: number;
 }
 
-/** Tensors of an AdamW step. */
-export interface AdamWTensors {
-  /** Variables of one shape: what is trained, its gradient, and the two moments. */
-  readonly parameter: Node;
+/** One tensor of an AdamW step: variables of one shape. */
+export interface AdamWTensor extends UpdateTensor {
   readonly gradient: Node;
   readonly first: Node;
   readonly second: Node;
+}
+
+/** What an AdamW step works on. */
+export interface AdamWTensors {
+  readonly tensors: readonly AdamWTensor[];
   /** [steps, 4]: learning rate, 1/(1−β1^t), 1/(1−β2^t), spare; see `lib/train/schedule.ts`. */
   readonly schedule: Node;
   /** u32 [1]: steps so far. */
@@ -30,58 +36,96 @@ export interface AdamWTensors {
   readonly clip: Node;
 }
 
-const adamwOp = op<AdamWFactors>({
+interface AdamWAttributes extends AdamWFactors {
+  /** How many tensors there are. */
+  readonly count: number;
+}
+
+/** Parameters, gradients, first and second moments, each in a buffer of its own kind. */
+function roles({ inputs, attributes }: Node): Node[][] {
+  const { count } = attributes as AdamWAttributes;
+  return [0, 1, 2, 3].map((role) => inputs.slice(role * count, (role + 1) * count));
+}
+
+const adamwOp = op<AdamWAttributes>({
   name: "adamw",
-  flops: 16, // two moments, their corrections, root, quotient, decay
+  // Two moments, their corrections, root, quotient, decay.
+  flops: ({ inputs }, { count }) =>
+    inputs.slice(0, count).reduce((sum, parameter) => sum + 16 * sizeOf(parameter), 0),
   inPlace: true,
-  shape: ([parameter, ...rest]) => {
-    for (const other of rest.slice(0, 3)) {
-      if (!sameShape(other.shape, parameter.shape)) {
+  adjacent: roles,
+  shape: (inputs, { count }) => {
+    inputs.slice(0, 4 * count).forEach(({ shape }, i) => {
+      const parameter = inputs[i % count];
+      if (!sameShape(shape, parameter.shape)) {
         throw new TypeError(
           `Cannot update ${formatShape(parameter.shape)} by ${
-            formatShape(other.shape)
+            formatShape(shape)
           }: gradient and moments must have its shape`,
         );
       }
-    }
-    return parameter.shape;
-  },
-  run: (node, { beta1, beta2, epsilon, weightDecay, rate = 1 }, context) => {
-    const [w, g, m, v, schedule, step_count, clip] = node.inputs;
-    const shape = context.shape(w);
-    return rowShards(shape, context.maxBinding).map((rows) => {
-      const part = (node: Node) => ({ node, rows });
-      const n = rows.count * elements(shape.slice(1));
-      return {
-        kernel: adamwKernel(n),
-        bind: { schedule, step_count, clip, w: part(w), g: part(g), m: part(m), v: part(v) },
-        params: {
-          n,
-          steps: context.shape(schedule)[0],
-          beta1,
-          rest1: 1 - beta1,
-          beta2,
-          rest2: 1 - beta2,
-          epsilon,
-          decay: weightDecay,
-          rate,
-        },
-      };
     });
+    return inputs[0].shape;
+  },
+  run: (node, { count, beta1, beta2, epsilon }, context) => {
+    const [w, g, m, v] = roles(node);
+    const [blocks, schedule, step_count, clip] = node.inputs.slice(4 * count);
+    const numbers = {
+      steps: context.shape(schedule)[0],
+      ...{ beta1, rest1: 1 - beta1, beta2, rest2: 1 - beta2, epsilon },
+    };
+    return neighbourRuns(w, countBlocks, context).flatMap(({ tensor, bytes, rows }) =>
+      parts(bytes, context.maxBinding).map(({ start, length }) => {
+        const part = (role: readonly Node[]) => ({ node: role[tensor], bytes: { start, length } });
+        const before = start / BLOCK_BYTES;
+        return {
+          kernel: adamwKernel,
+          bind: {
+            ...{ blocks, schedule, step_count, clip },
+            ...{ w: part(w), g: part(g), m: part(m), v: part(v) },
+          },
+          params: {
+            ...numbers,
+            count: length === bytes ? rows.count : Math.ceil(length / BLOCK_BYTES),
+            first: rows.first + before,
+            origin: rows.origin + start / 16,
+          },
+        };
+      })
+    );
   },
 });
 
+const BLOCK_BYTES = UPDATE_BLOCK * 4;
+
+/** Parts that can be bound: all at once, or whole blocks of the one tensor that is too large. */
+function parts(bytes: number, maxBinding: number): ByteRange[] {
+  if (bytes <= maxBinding) return [{ start: 0, length: bytes }];
+  const most = Math.max(1, Math.floor(maxBinding / BLOCK_BYTES)) * BLOCK_BYTES;
+  return Array.from({ length: Math.ceil(bytes / most) }, (_, i) => ({
+    start: i * most,
+    length: Math.min(most, bytes - i * most),
+  }));
+}
+
 /**
- * One AdamW step in place, as torch.optim.AdamW takes it; the gradient is zero afterwards, so that
- * the next micro-batch adds to nothing. Where the gradients were not finite, only that is done.
+ * One AdamW step of all tensors in place, as torch.optim.AdamW takes it; the gradients are zero
+ * afterwards, so that the next micro-batch adds to nothing. Where the gradients were not finite, only
+ * that is done.
  *
- * @returns The parameter's new value, a root of the update program.
- * @throws TypeError where the variables' shapes differ.
+ * @returns The first parameter's new value, a root of the update program.
+ * @throws TypeError where a tensor's variables differ in shape.
  */
 export function adamw(
-  { parameter, gradient, first, second, schedule, step, clip, ...factors }:
-    & AdamWTensors
-    & AdamWFactors,
+  { tensors, schedule, step, clip, beta1, beta2, epsilon }: AdamWTensors & AdamWFactors,
 ): Node {
-  return adamwOp([parameter, gradient, first, second, schedule, step, clip], factors);
+  const roles = (["parameter", "gradient", "first", "second"] as const)
+    .flatMap((role) => tensors.map((tensor) => tensor[role]));
+  const count = tensors.length;
+  return adamwOp([...roles, updateBlocks(tensors), schedule, step, clip], {
+    count,
+    beta1,
+    beta2,
+    epsilon,
+  });
 }

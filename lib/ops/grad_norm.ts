@@ -1,33 +1,42 @@
-import { clipCoefficientKernel, PARTIALS, squarePartials } from "../../kernels/grad_norm.ts";
-import { variable } from "../graph/leaves.ts";
-import { type Node, op } from "../graph/node.ts";
+import {
+  clipCoefficientKernel,
+  normStripes,
+  PARTIALS,
+  squarePartials,
+} from "../../kernels/grad_norm.ts";
+import { constant, variable } from "../graph/leaves.ts";
+import { type Dispatch, type Node, op } from "../graph/node.ts";
 import { elements } from "../graph/shape.ts";
 import { rowShards } from "./row_shards.ts";
+import { neighbourRuns, neighbourTable, sizeOf } from "./update_blocks.ts";
 
-const partialsOp = op<{ index: number }>({
+const partialsOp = op<null>({
   name: "grad_norm_partials",
-  flops: ({ inputs: [_, gradient] }, __, shape) => 2 * elements(shape(gradient)),
+  flops: ({ inputs: [_, __, ...gradients] }) =>
+    gradients.reduce((sum, gradient) => sum + 2 * sizeOf(gradient), 0),
   inPlace: true,
-  shape: ([partials], { index }) => {
-    const [size] = partials.shape as readonly number[];
-    if (!(index >= 0 && (index + 1) * PARTIALS <= size)) {
-      throw new RangeError(
-        `Cannot put partial sums of gradient ${index} into ${size}: each has ${PARTIALS}`,
-      );
-    }
-    return partials.shape;
-  },
-  run: ({ inputs: [partials, gradient] }, { index }, context) => {
-    const shape = context.shape(gradient);
-    return rowShards(shape, context.maxBinding).map((rows, part) => {
-      const n = rows.count * elements(shape.slice(1));
-      return {
-        kernel: squarePartials(n),
-        bind: { x: { node: gradient, rows }, partials },
-        params: { n, offset: index * PARTIALS, extend: part === 0 ? 0 : 1 },
-      };
-    });
-  },
+  adjacent: ({ inputs: [_, __, ...gradients] }) => [gradients],
+  shape: ([partials]) => partials.shape,
+  run: ({ inputs: [partials, stripes, ...gradients] }, _, context) =>
+    neighbourRuns(gradients, normStripes, context).flatMap(
+      ({ tensor, bytes, rows }): Dispatch[] => {
+        const node = gradients[tensor];
+        if (bytes <= context.maxBinding) {
+          const bind = { stripes, x: { node, bytes: { start: 0, length: bytes } }, partials };
+          return [{ kernel: squarePartials.many, bind, params: rows }];
+        }
+        const shape = context.shape(node);
+        return rowShards(shape, context.maxBinding).map((rows, part) => ({
+          kernel: squarePartials.one,
+          bind: { x: { node, rows }, partials },
+          params: {
+            n: rows.count * elements(shape.slice(1)),
+            tensor,
+            extend: part === 0 ? 0 : 1,
+          },
+        }));
+      },
+    ),
 });
 
 const clipOp = op<{ maxNorm: number | null }>({
@@ -46,20 +55,28 @@ const clipOp = op<{ maxNorm: number | null }>({
   }],
 });
 
-/** The variable that holds the partial sums of so many gradients. */
-export function partialsVariable(gradients: number): Node {
-  return variable("grad_norm.partials", [gradients * PARTIALS], "control");
-}
-
 /**
- * Writes the 64 partial sums of squares of one gradient at its place, in a fixed order of sums.
+ * 64 partial sums of squares of each gradient, in an order of sums that follows from its size alone.
  *
- * @param partials Variable [64·n], or what this returned for the gradient before.
- * @param index Which of the n gradients this is.
- * @returns The new partials.
+ * @param gradients Variables.
+ * @returns Variable `grad_norm.partials` [64·n].
  */
-export function gradNormPartials(partials: Node, gradient: Node, index: number): Node {
-  return partialsOp([partials, gradient], { index });
+export function gradNormPartials(gradients: readonly Node[]): Node {
+  const partials = variable("grad_norm.partials", [gradients.length * PARTIALS], "control");
+  const count = gradients.reduce((sum, node) => sum + normStripes(sizeOf(node)), 0);
+  const stripes = constant(
+    [count, 4],
+    "u32",
+    () =>
+      neighbourTable(gradients, (size, start, tensor) => {
+        const stripes = normStripes(size);
+        return Array.from(
+          { length: stripes },
+          (_, i) => [start, size, i + stripes * 2 ** 16, tensor],
+        );
+      }),
+  );
+  return partialsOp([partials, stripes, ...gradients], null);
 }
 
 /**

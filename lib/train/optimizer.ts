@@ -1,6 +1,6 @@
 /**
  * The update program: clipping by global norm, then AdamW or Adafactor on every parameter, then the
- * next step.
+ * next step. Norm and AdamW take one launch each for all parameters together.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import type { Node } from "../graph/node.ts";
 import { adafactor } from "../ops/adafactor.ts";
 import { adamw } from "../ops/adamw.ts";
 import { advance } from "../ops/advance.ts";
-import { clipCoefficient, gradNormPartials, partialsVariable } from "../ops/grad_norm.ts";
+import { clipCoefficient, gradNormPartials } from "../ops/grad_norm.ts";
 import { lossScaleVariable, type LossScaling, updateLossScale } from "../ops/loss_scale.ts";
 import { type ScheduleTable, scheduleTable } from "./schedule.ts";
 
@@ -87,35 +87,36 @@ export function buildUpdate(options: UpdateOptions): Update {
   const schedule = variable("schedule", [steps, 4], "control");
   const losses = variable("losses", [capacity], "control");
 
-  let partials = partialsVariable(parameters.length);
-  parameters.forEach((parameter, i) => {
-    partials = gradNormPartials(partials, gradients.get(parameter)!, i);
-  });
-  const lossScale = lossScaling === null ? null : lossScaleVariable();
-  const clip = clipCoefficient(partials, clipNorm, lossScale ?? undefined);
-  const updated = parameters.map((parameter) => {
+  const tensors = parameters.map((parameter) => {
     const matrix = parameter.shape.length > 1 && !vectors?.has(parameter);
-    const common = {
+    return {
       parameter,
       gradient: gradients.get(parameter)!,
-      schedule,
-      step,
-      clip,
       weightDecay: decay === "all" || matrix ? options.weightDecay : 0,
       rate: rate?.(parameter),
     };
-    if (options.optimizer === "adafactor") {
-      return adafactor({ ...common, scaleParameter: options.scaleParameter ?? false });
-    }
-    return adamw({
-      ...common,
-      first: like(parameter, "first_moment", "optimizer"),
-      second: like(parameter, "second_moment", "optimizer"),
+  });
+  const lossScale = lossScaling === null ? null : lossScaleVariable();
+  const partials = gradNormPartials([...gradients.values()]);
+  const clip = clipCoefficient(partials, clipNorm, lossScale ?? undefined);
+  const updated = options.optimizer === "adafactor"
+    ? tensors.map((tensor) =>
+      adafactor({
+        ...tensor,
+        ...{ schedule, step, clip, scaleParameter: options.scaleParameter ?? false },
+      })
+    )
+    : [adamw({
+      tensors: tensors.map((tensor) => ({
+        ...tensor,
+        first: like(tensor.parameter, "first_moment", "optimizer"),
+        second: like(tensor.parameter, "second_moment", "optimizer"),
+      })),
+      ...{ schedule, step, clip },
       beta1: options.beta1,
       beta2: options.beta2,
       epsilon: options.epsilon,
-    });
-  });
+    })];
   return {
     roots: [
       ...updated,

@@ -1,10 +1,10 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { expectClose, gpuTest, randomNormal } from "../check_op.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { Session } from "../../lib/gpu/session.ts";
 import { variable } from "../../lib/graph/leaves.ts";
 import { elements } from "../../lib/graph/shape.ts";
-import { clipCoefficient, gradNormPartials, partialsVariable } from "../../lib/ops/grad_norm.ts";
+import { clipCoefficient, gradNormPartials } from "../../lib/ops/grad_norm.ts";
 
 // 1 to 64 stripes of 4,096: the last has more than 64 · 4,096 elements.
 const SHAPES = [[1], [65], [64, 64], [130, 64], [4100, 65]];
@@ -16,16 +16,15 @@ async function clip(
   maxNorm: number | null,
   values: readonly Float64Array[],
 ): Promise<number[]> {
-  let partials = partialsVariable(shapes.length);
-  shapes.forEach((shape, i) => {
-    partials = gradNormPartials(partials, variable(`g${i}`, shape, "gradient"), i);
-  });
+  const gradients = shapes.map((shape, i) => variable(`g${i}`, shape, "gradient"));
+  const partials = gradNormPartials(gradients);
   const session = new Session(gpu);
   try {
     const program = session.program([clipCoefficient(partials, maxNorm)], {});
     await session.build();
     // What an earlier step left behind must not show.
-    session.upload("grad_norm.partials", new Float32Array(shapes.length * 64).fill(NaN));
+    const [count] = partials.shape as number[];
+    session.upload("grad_norm.partials", new Float32Array(count).fill(NaN));
     values.forEach((x, i) => session.upload(`g${i}`, Float32Array.from(x)));
     session.run([program]);
     return [...(await session.readVariables(["clip"])).get("clip")!];
@@ -48,7 +47,7 @@ gpuTest("clipCoefficient() has the global norm, and limits it", async (gpu) => {
   }
 });
 
-gpuTest("clipCoefficient() adds the row shards of a large gradient", async (gpu) => {
+gpuTest("clipCoefficient() adds the parts of a large gradient", async (gpu) => {
   const values = SMALL.map((shape) => randomNormal(elements(shape)));
   const found = await clip(gpu, SMALL, null, values);
   expectClose("clip", found, [1, norm(values), 1, 0], 0, 1e-5);
@@ -63,11 +62,29 @@ gpuTest("clipCoefficient() flags a norm that is not finite", async (gpu) => {
   }
 });
 
-Deno.test("gradNormPartials() refuses a place beyond its partial sums", () => {
-  const gradient = variable("g", [3], "gradient");
-  assertThrows(
-    () => gradNormPartials(partialsVariable(2), gradient, 2),
-    RangeError,
-    "Cannot put partial sums of gradient 2 into 128",
-  );
+gpuTest("gradNormPartials() sums a gradient alike alone and among others", async (gpu) => {
+  const values = SHAPES.map((shape) => randomNormal(elements(shape)));
+  const squares = async (chosen: readonly number[]) => {
+    const gradients = chosen.map((i) => variable(`g${i}`, SHAPES[i], "gradient"));
+    const session = new Session(gpu);
+    try {
+      const program = session.program([gradNormPartials(gradients)], {});
+      assertEquals(program.dispatches, 1);
+      await session.build();
+      for (const i of chosen) session.upload(`g${i}`, Float32Array.from(values[i]));
+      session.run([program]);
+      const found = await session.readVariables(["grad_norm.partials"]);
+      return found.get("grad_norm.partials")!;
+    } finally {
+      session.destroy();
+    }
+  };
+  const order = SHAPES.map((_, i) => i);
+  const alone: number[] = [];
+  for (const i of order) {
+    const found = await squares([i]);
+    expectClose(`${SHAPES[i]}`, [found.reduce((a, b) => a + b)], [norm([values[i]]) ** 2], 0, 1e-5);
+    alone.push(...found);
+  }
+  assertEquals([...await squares(order)], alone);
 });
