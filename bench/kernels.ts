@@ -260,7 +260,7 @@ async function benchCase(gpu: Gpu, { family, shape, build, bytes, inputs }: Case
       submit: (count) => session.run(Array(count).fill(program)),
     }));
     const peak = await peakOf(gpu);
-    const timings = await measure(works, () => session.wait());
+    const timings = await measure(gpu, works);
     return timings.map(({ name, median, spread }, i) => {
       const moved = bytes?.[name === "both" ? "both" : "forward"] ?? leastBytes(passes[i][1]);
       const gbps = moved / median / 1e6;

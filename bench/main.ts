@@ -40,9 +40,23 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   end_to_end: benchEndToEnd,
 };
 
-const USAGE = `use deno task bench [${
-  Object.keys(BENCHES).join(" | ")
-} | peers …] [--only TEXT] [--quick] [--sizes] [--peers] [--markdown] [--no-save]`;
+/** A part and what of it. */
+type Wanted = readonly [part: string, filter: string];
+
+/** `gpu`: what README.md beside this file lists as measured on a GPU alone. */
+const GPU_LINES: readonly Wanted[] = [
+  ["host", ""],
+  ["matmul", "4096×4096×4096"],
+  ["step", "T5-small"],
+  ["profile", "T5-small"],
+  ["peers", "matmul 4096"],
+  ["peers", "T5-small"],
+];
+
+const FLAGS = ["quick", "sizes", "peers", "markdown", "save"] as const;
+
+const USAGE = `use deno task bench [${Object.keys(BENCHES).join(" | ")} | peers | gpu …] ` +
+  "[--only TEXT] [--quick] [--sizes] [--peers] [--markdown] [--no-save]";
 
 async function main(args: string[]): Promise<number> {
   if (args[0] === "worker" && engineNames.includes(args[1])) {
@@ -51,48 +65,53 @@ async function main(args: string[]): Promise<number> {
   }
   const flags = parseArgs(args, {
     string: ["only"],
-    boolean: ["quick", "sizes", "peers", "markdown", "save"],
+    boolean: [...FLAGS],
     default: { save: true },
     negatable: ["save"],
   });
   const parts = flags._.map(String);
-  const known = ["_", "only", "quick", "sizes", "peers", "markdown", "save"];
+  const known = ["_", "only", ...FLAGS];
   const unknown = [
-    ...parts.filter((name) => !(name in BENCHES) && name !== "peers"),
+    ...parts.filter((name) => !(name in BENCHES) && !["peers", "gpu"].includes(name)),
     ...Object.keys(flags).filter((name) => !known.includes(name)).map((name) => `--${name}`),
   ];
   if (unknown.length > 0) {
     console.error(`Cannot run bench: there is no ${unknown.join(", ")}; ${USAGE}`);
     return 2;
   }
+  if (flags.peers) parts.push("peers");
+  const wanted = (parts.length === 0 ? Object.keys(BENCHES) : parts).flatMap((part) =>
+    part === "gpu" ? GPU_LINES : [[part, flags.only ?? ""] as const]
+  );
   const print = (line: string) => console.error(line);
-  const filter = flags.only ?? "";
   const show = async (name: string, on: Row, rows: readonly Row[]) => {
     if (rows.length === 0) return;
     console.log(`\n${name}\n${(flags.markdown ? formatMarkdown : formatTable)(rows)}`);
     if (flags.save) console.log(`Saved ${await saveRows(name, on, rows)}`);
   };
-  if (flags.peers || parts.includes("peers")) {
-    const report = await runPeers({ ...flags, filter, entry: Deno.mainModule }, print);
-    await show("peers", versions(), peerRows(report.results));
-    for (const { engine, reason } of report.absent) {
-      console.log(`Not measured: ${engine}: ${reason}`);
-    }
-  }
-  const wanted = Object.entries(BENCHES).filter(([name]) =>
-    parts.includes(name) || (parts.length === 0 && !flags.peers)
-  );
-  if (wanted.length === 0) return 0;
-  const gpu = await openGpu();
+  let opened: { gpu: Gpu; on: Row } | null = null;
   try {
-    const on = await setting(gpu);
-    console.log(Object.entries(on).map(([name, value]) => `${name} ${value}`).join(", "));
-    for (const [name, bench] of wanted) {
-      await show(name, on, await bench(gpu, { ...flags, filter, print }));
+    for (const [part, filter] of wanted) {
+      if (part === "peers") {
+        const report = await runPeers({ ...flags, filter, entry: Deno.mainModule }, print);
+        await show("peers", versions(), peerRows(report.results));
+        for (const { engine, reason } of report.absent) {
+          console.log(`Not measured: ${engine}: ${reason}`);
+        }
+        continue;
+      }
+      if (opened === null) {
+        const gpu = await openGpu();
+        opened = { gpu, on: await setting(gpu) };
+        const facts = Object.entries(opened.on).map(([name, value]) => `${name} ${value}`);
+        console.log(facts.join(", "));
+      }
+      const { gpu, on } = opened;
+      await show(part, on, await BENCHES[part](gpu, { ...flags, filter, print }));
     }
     return 0;
   } finally {
-    gpu.destroy();
+    opened?.gpu.destroy();
   }
 }
 

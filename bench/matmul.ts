@@ -136,7 +136,7 @@ async function benchCase(gpu: Gpu, test: Case): Promise<Row[]> {
     }));
     const flops = 2 * sizes.b * sizes.m * sizes.n * sizes.k;
     const { gflops } = await peakOf(gpu);
-    return (await measure(works, () => session.wait())).map(({ name, median, spread, rounds }) => ({
+    return (await measure(gpu, works)).map(({ name, median, spread, rounds }) => ({
       what: test.what,
       product: subscripts,
       shape: label({ ...test, what: "", subscripts: "" }).trim(),
@@ -146,11 +146,25 @@ async function benchCase(gpu: Gpu, test: Case): Promise<Row[]> {
       "± %": 100 * spread,
       "GFLOP/s": flops / median / 1e6,
       "of peak": flops / median / 1e6 / gflops,
+      ...datasheet(gpu, flops / median / 1e6),
       rounds,
     }));
   } finally {
     session.destroy();
   }
+}
+
+/** f32 GFLOP/s of whole chips without sparsity or tensor cores, by part of the adapter's name. */
+const DATASHEETS: Readonly<Record<string, number>> = {
+  "H200": 67e3, // NVIDIA H200 Tensor Core GPU datasheet
+  "H100": 67e3, // NVIDIA H100 Tensor Core GPU datasheet, SXM
+  "A100": 19.5e3, // NVIDIA A100 Tensor Core GPU datasheet
+};
+
+/** The share of what the chip's datasheet says, where it is known. */
+function datasheet({ adapter }: Gpu, gflops: number): Row {
+  const chip = Object.keys(DATASHEETS).find((name) => adapter.description.includes(name));
+  return chip === undefined ? {} : { "of datasheet": gflops / DATASHEETS[chip] };
 }
 
 interface Compiled {

@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { Gpu } from "../lib/gpu/device.ts";
 import { median, spread } from "./statistics.ts";
 
 /** Something that can be repeated on the device without a wait. */
@@ -29,8 +30,12 @@ export interface Timing {
   readonly rounds: number;
 }
 
-/** Milliseconds that a batch should take, rounds at least and at most, and the spread to reach. */
-const BATCH = 100;
+/**
+ * Milliseconds that a batch should take, rounds at least and at most, and the spread to reach. A
+ * device apart from the processor makes the host wait as long for less work.
+ */
+const BATCH = { software: 100, hardware: 300 };
+const MOST = 16384;
 const ROUNDS = { least: 3, most: 6 };
 const STABLE = 0.03;
 
@@ -38,23 +43,22 @@ const STABLE = 0.03;
  * Times competing pieces of work in turns: warms each up, then repeats rounds until the two fastest
  * rounds of each lie within 3 %, or six are done.
  */
-export async function measure(
-  works: readonly Work[],
-  wait: () => Promise<void>,
-): Promise<Timing[]> {
+export async function measure(gpu: Gpu, works: readonly Work[]): Promise<Timing[]> {
+  const batch = gpu.adapter.software ? BATCH.software : BATCH.hardware;
   const time = async ({ submit }: Work, count: number) => {
     const start = performance.now();
     submit(count);
-    await wait();
+    await gpu.device.queue.onSubmittedWorkDone();
+    gpu.check();
     return (performance.now() - start) / count;
   };
   const counts: number[] = [];
   for (const work of works) {
     await time(work, 1); // compiles
     let count = 1;
-    while (count < 4096 && await time(work, count) * count < BATCH / 4) count *= 4;
+    while (count < MOST && await time(work, count) * count < batch / 4) count *= 4;
     const each = await time(work, count);
-    counts.push(Math.max(1, Math.min(4096, Math.round(BATCH / each))));
+    counts.push(Math.max(1, Math.min(MOST, Math.round(batch / each))));
   }
   const times: number[][] = works.map(() => []);
   const stable = (list: number[]) => list.length > 1 && list[1] <= list[0] * (1 + STABLE);

@@ -109,10 +109,7 @@ async function measurePeak(gpu: Gpu): Promise<Peak> {
       { name: "arithmetic", submit: launch(arithmetic, tune, { a: 0.5, b: 0.25 }, [sums]) },
       { name: "copy", submit: launch(copy, copy.tune, { n: bytes / 16 }, [x, y]) },
     ];
-    const [arithmeticTime, copyTime] = await measure(works, async () => {
-      await device.queue.onSubmittedWorkDone();
-      gpu.check();
-    });
+    const [arithmeticTime, copyTime] = await measure(gpu, works);
     const flops = 2 * 4 * CHAINS * UNROLLED * LOOPS * tune.wg * tune.groups;
     return { gflops: flops / arithmeticTime.best / 1e6, gbps: 2 * bytes / copyTime.best / 1e6 };
   } finally {

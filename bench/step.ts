@@ -38,10 +38,7 @@ async function measureStep(gpu: Gpu, workload: Workload): Promise<Row> {
   const step = await openStep(gpu, workload);
   const { session, training, updating, forward } = step;
   try {
-    const [timing] = await measure(
-      [{ name: workload.name, submit: step.submit }],
-      () => session.wait(),
-    );
+    const [timing] = await measure(gpu, [{ name: workload.name, submit: step.submit }]);
     const times = await gpuTimes(gpu, [[forward], [training], [updating]]);
     const host: number[] = [];
     for (let i = 0; i < 20; i++) {
