@@ -59,12 +59,7 @@ export function differentiate(
     }
     const list = contributions.get(node);
     if (list === undefined) contributions.set(node, [gradient]);
-    else {
-      const before = list[list.length - 1];
-      const merged = gradient.op === before.op ? gradient.op.merge?.(before, gradient) : null;
-      if (merged) list[list.length - 1] = merged;
-      else list.push(gradient);
-    }
+    else if (!mergeInto(list, gradient)) list.push(gradient);
   };
   const again = boundaries === undefined ? (node: Node) => node : recompute(boundaries, targets);
   losses.forEach((one, i) => contribute(one, seeds[i]));
@@ -72,24 +67,42 @@ export function differentiate(
     const parts = contributions.get(node);
     if (parts === undefined || !needed.has(node)) continue;
     contributions.delete(node);
-    const gradient = parts.reduce(add);
     const needs = node.inputs.map((input) => needed.has(input));
-    const results = node.op.backward(again(node), gradient, needs);
-    node.inputs.forEach((input, i) => {
-      const result = results[i];
-      if (!needs[i] || result === null) return;
-      if (!sameShape(result.shape, input.shape)) {
-        throw new TypeError(
-          `Cannot differentiate ${node.op.name}: gradient ${
-            formatShape(result.shape)
-          } of input ${i} ` +
-            `does not have its shape ${formatShape(input.shape)}`,
-        );
-      }
-      contribute(input, result);
-    });
+    // What reaches a share stays apart, so that all is added up in the order of a graph without.
+    for (const gradient of node.op.taken === undefined ? [parts.reduce(add)] : parts) {
+      const results = node.op.backward(again(node), gradient, needs);
+      node.inputs.forEach((input, i) => {
+        const result = results[i];
+        if (!needs[i] || result === null) return;
+        checkGradient(node, i, result);
+        contribute(input, result);
+      });
+    }
   }
   return gradients;
+}
+
+function checkGradient({ op: { name }, inputs }: Node, i: number, { shape }: Node): void {
+  if (sameShape(shape, inputs[i].shape)) return;
+  throw new TypeError(
+    `Cannot differentiate ${name}: gradient ${formatShape(shape)} of input ${i} ` +
+      `does not have its shape ${formatShape(inputs[i].shape)}`,
+  );
+}
+
+/** Puts a contribution into the first of the last ones that makes one node with it, if there is one. */
+function mergeInto(list: Node[], gradient: Node): boolean {
+  const { merge } = gradient.op;
+  if (merge === undefined) return false;
+  let from = list.length;
+  while (from > 0 && list[from - 1].op === gradient.op) from--;
+  for (; from < list.length; from++) {
+    const merged = merge(list[from], gradient);
+    if (merged === null) continue;
+    list[from] = merged;
+    return true;
+  }
+  return false;
 }
 
 /**

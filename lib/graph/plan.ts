@@ -124,14 +124,15 @@ function findWindows(
     }
     const parts: Node[] = [];
     placed?.(node, sizes).forEach((element, i) => {
-      const part = storage(node.inputs[i]);
+      const part = memories[i];
       const offset = windowOffset(element, half.has(node));
       const free = part.op.leaf === undefined && !windows.has(part) && !joins.has(part) &&
-        !kept.has(part);
+        !kept.has(part) && memories.indexOf(part) === memories.lastIndexOf(part);
       const fits = offset % ALIGNMENT === 0 && alike(part, node);
       // No launch may read the buffer of which it writes a part.
       if (!free || !fits || reads(part, node) || parts.some((one) => reads(one, part))) return;
       windows.set(part, { of: node, offset });
+    const memories = node.inputs.map(storage);
       parts.push(part);
       joins.add(node);
     });

@@ -39,10 +39,16 @@ export interface Parameter {
 
 /** Collects parameters and sites while a model is built. */
 export class Scope {
+  readonly #prefix: string;
   /** Everything declared so far, by name and in that order. */
   readonly parameters: Map<string, Parameter> = new Map();
   /** Places that methods may change, in the order of the forward pass. */
   readonly sites: Site[] = [];
+
+  /** @param prefix Stands before the names of its variables, not of its parameters. */
+  constructor(prefix = "") {
+    this.#prefix = prefix;
+  }
 
   /**
    * Declares a parameter.
@@ -57,7 +63,7 @@ export class Scope {
     role: "weight" | "trainable" = "weight",
   ): Node {
     if (this.parameters.has(name)) throw new TypeError(`Cannot declare parameter ${name} twice`);
-    const node = variable(name, shape, role);
+    const node = variable(this.#prefix + name, shape, role);
     this.parameters.set(name, { name, shape, node, initializer });
     return node;
   }

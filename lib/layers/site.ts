@@ -16,6 +16,8 @@ export interface Context {
   readonly dropout?: (x: Node, probability: number, site: string) => Node;
   /** Dropout probability inside the frozen base. */
   readonly frozenDropout?: number;
+  /** Where several cells have shares of the rows: what the share of one runs under. */
+  readonly cell?: (index: number) => Context;
 }
 
 /** How a weight matrix is stored: [outputs, inputs], or the other way round (GPT-2's Conv1D). */

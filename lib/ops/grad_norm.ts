@@ -59,10 +59,12 @@ const clipOp = op<{ maxNorm: number | null }>({
  * 64 partial sums of squares of each gradient, in an order of sums that follows from its size alone.
  *
  * @param gradients Variables.
+ * @param prefix Before the variable's name; none unless given.
  * @returns Variable `grad_norm.partials` [64·n].
  */
-export function gradNormPartials(gradients: readonly Node[]): Node {
-  const partials = variable("grad_norm.partials", [gradients.length * PARTIALS], "control");
+export function gradNormPartials(gradients: readonly Node[], prefix = ""): Node {
+  const size = gradients.length * PARTIALS;
+  const partials = variable(`${prefix}grad_norm.partials`, [size], "control");
   const count = gradients.reduce((sum, node) => sum + normStripes(sizeOf(node)), 0);
   const stripes = constant(
     [count, 4],
@@ -86,11 +88,17 @@ export function gradNormPartials(gradients: readonly Node[]): Node {
  * @param maxNorm Largest norm; null for no limit.
  * @param lossScale Variable `loss_scale` where it is in the gradients: the norm is that without it,
  *   and the coefficient takes it out.
+ * @param prefix Before the variable's name; none unless given.
  * @returns Variable `clip` [4]: the coefficient min(1, maxNorm / (norm + 1e-6)), the norm, 1, and the
  *   steps skipped so far; where the sum of squares is not finite, the coefficient and the third are
  *   0, and `adamw` leaves parameters alone.
  */
-export function clipCoefficient(partials: Node, maxNorm: number | null, lossScale?: Node): Node {
-  const inputs = [variable("clip", [4], "control"), partials, lossScale];
+export function clipCoefficient(
+  partials: Node,
+  maxNorm: number | null,
+  lossScale?: Node,
+  prefix = "",
+): Node {
+  const inputs = [variable(`${prefix}clip`, [4], "control"), partials, lossScale];
   return clipOp(inputs.filter((node) => node !== undefined), { maxNorm });
 }

@@ -33,9 +33,13 @@ const updateLossScaleOp = op<LossScaling>({
   }],
 });
 
-/** Variable `loss_scale` [3]: the scale, steps since it last changed, and steps skipped so far. */
-export function lossScaleVariable(): Node {
-  return variable("loss_scale", [3], "control");
+/**
+ * Variable `loss_scale` [3]: the scale, steps since it last changed, and steps skipped so far.
+ *
+ * @param prefix Before its name; none unless given.
+ */
+export function lossScaleVariable(prefix = ""): Node {
+  return variable(`${prefix}loss_scale`, [3], "control");
 }
 
 /**

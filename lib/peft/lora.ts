@@ -1,4 +1,3 @@
-import { variableAttributes } from "../graph/leaves.ts";
 import type { Node } from "../graph/node.ts";
 import { linear } from "../layers/linear.ts";
 import type { Initializer } from "../layers/scope.ts";
@@ -136,7 +135,7 @@ function attachTo(site: LinearSite, { delta }: Target, options: MethodOptions): 
     ? delta.parameter(
       `${path}.lora_magnitude_vector`,
       [outputs],
-      doraMagnitude(site, variableAttributes(site.weight).name),
+      doraMagnitude(site, `${path}.weight`),
       "trainable",
     )
     : undefined;

@@ -121,14 +121,15 @@ export interface Attachable {
  * Attaches a method to a freshly built model, before its forward pass is called.
  *
  * @param options As {@linkcode Method.parse} returns them.
+ * @param delta Receives the parameters that the method adds; an empty one.
  * @throws RangeError if the model lacks what the method changes.
  */
 export function attachMethod(
   model: Attachable,
   method: Method,
   options: MethodOptions,
+  delta: Scope = new Scope(),
 ): Attached {
-  const delta = new Scope();
   const { scope, encode } = model;
   method.attach({ sites: scope.sites, base: scope, delta, encode }, options);
   const own = delta.select().filter(({ node }) => variableAttributes(node).role === "trainable");
@@ -145,13 +146,13 @@ export function attachMethod(
 }
 
 /**
- * Names of the parameters that are f32 in any precision: what trains, and all that the method added.
+ * Names of the variables that are f32 in any precision: what trains, and all that the method added.
  * PiSSA's constants are among these, as they cancel what trains at the start.
  */
 export function fullPrecisionNames(
   { trainable, delta }: Pick<Attached, "trainable" | "delta">,
 ): string[] {
-  return [...trainable, ...delta.select()].map(({ name }) => name);
+  return [...trainable, ...delta.select()].map(({ node }) => variableAttributes(node).name);
 }
 
 function trainedOfBase({ scope, head }: Attachable, { name, trains }: Method): Parameter[] {

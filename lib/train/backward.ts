@@ -22,12 +22,24 @@ export function backwardRoots(
   update: Update,
   boundaries?: ReadonlySet<Node>,
 ): Node[] {
-  const recorded = record(update.losses, update.step, loss);
+  return packedBackwardRoots([{ loss, update }], boundaries);
+}
+
+/** The same for several cells, each with a loss and an update of its own. */
+export function packedBackwardRoots(
+  cells: readonly { readonly loss: Node; readonly update: Update }[],
+  boundaries?: ReadonlySet<Node>,
+): Node[] {
+  const recorded = cells.map(({ loss, update }) => record(update.losses, update.step, loss));
+  const seeds = cells.map(({ update: { lossScale } }) =>
+    lossScale === null ? fill([1], 1) : slice(lossScale, 0, 0, 1)
+  );
   // Added up as soon as they are known: the operands of a weight's gradient die there and then.
-  const seed = update.lossScale === null ? fill([1], 1) : slice(update.lossScale, 0, 0, 1);
-  const gradients = differentiate(loss, seed, [...update.gradients.keys()], add, {
+  const variables = new Map(cells.flatMap(({ update }) => [...update.gradients]));
+  const losses = cells.map(({ loss }) => loss);
+  const gradients = differentiate(losses, seeds, [...variables.keys()], add, {
     boundaries,
-    into: (parameter, part) => accumulateGradient(update.gradients.get(parameter)!, part),
+    into: (parameter, part) => accumulateGradient(variables.get(parameter)!, part),
   });
-  return [recorded, ...[...gradients.values()].flat()];
+  return [...recorded, ...[...gradients.values()].flat()];
 }

@@ -37,6 +37,8 @@ export interface UpdateOptions extends ScheduleTable {
   readonly capacity?: number;
   /** How the loss is scaled for the backward pass; null or absent where it is not. */
   readonly lossScaling?: LossScaling | null;
+  /** Before the names of all variables that are not a parameter's; none unless given. */
+  readonly prefix?: string;
 }
 
 /** The update program's nodes. */
@@ -68,7 +70,7 @@ export interface Update {
  */
 export function buildUpdate(options: UpdateOptions): Update {
   const { parameters, steps, clipNorm, decay, vectors, rate, capacity = 256 } = options;
-  const { lossScaling = null } = options;
+  const { lossScaling = null, prefix = "" } = options;
   const names = parameters.map((parameter) => variableAttributes(parameter).name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (parameters.length === 0 || steps < 1 || twice !== undefined) {
@@ -83,9 +85,9 @@ export function buildUpdate(options: UpdateOptions): Update {
     return variable(`${name}.${suffix}`, shape, role);
   };
   const gradients = new Map(parameters.map((p) => [p, like(p, "grad", "gradient")]));
-  const step = variable("step", [1], "control", "u32");
-  const schedule = variable("schedule", [steps, 4], "control");
-  const losses = variable("losses", [capacity], "control");
+  const step = variable(`${prefix}step`, [1], "control", "u32");
+  const schedule = variable(`${prefix}schedule`, [steps, 4], "control");
+  const losses = variable(`${prefix}losses`, [capacity], "control");
 
   const tensors = parameters.map((parameter) => {
     const matrix = parameter.shape.length > 1 && !vectors?.has(parameter);
@@ -96,9 +98,9 @@ export function buildUpdate(options: UpdateOptions): Update {
       rate: rate?.(parameter),
     };
   });
-  const lossScale = lossScaling === null ? null : lossScaleVariable();
-  const partials = gradNormPartials([...gradients.values()]);
-  const clip = clipCoefficient(partials, clipNorm, lossScale ?? undefined);
+  const lossScale = lossScaling === null ? null : lossScaleVariable(prefix);
+  const partials = gradNormPartials([...gradients.values()], prefix);
+  const clip = clipCoefficient(partials, clipNorm, lossScale ?? undefined, prefix);
   const updated = options.optimizer === "adafactor"
     ? tensors.map((tensor) =>
       adafactor({
@@ -129,11 +131,11 @@ export function buildUpdate(options: UpdateOptions): Update {
     clip,
     lossScale,
     initial: new Map<string, Values>([
-      ["step", new Uint32Array(1)],
-      ["schedule", scheduleTable(options)],
+      [`${prefix}step`, new Uint32Array(1)],
+      [`${prefix}schedule`, scheduleTable(options)],
       ...(lossScaling === null
         ? []
-        : [["loss_scale", Float32Array.of(lossScaling.initial, 0, 0)] as const]),
+        : [[`${prefix}loss_scale`, Float32Array.of(lossScaling.initial, 0, 0)] as const]),
     ]),
   };
 }

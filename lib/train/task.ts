@@ -51,6 +51,10 @@ export interface Task {
    * @param trace Receives the nodes that the forward pass names.
    */
   readonly loss: (context: Context, trace?: Trace) => Node;
+  /** Cross-entropy of each label, weighted where classes are, [B] or [B, D]. */
+  readonly losses: (context: Context, trace?: Trace) => Node;
+  /** {@link loss} from some rows of {@link losses}. */
+  readonly mean: (losses: Node) => Node;
   /** Scores of the classes, [B, classes], without dropout. */
   readonly scores: () => Node;
   /** What a batch's loss is a mean over: how many labels its examples have, or their weights. */
@@ -104,19 +108,41 @@ export function makeTask(
 
 /** Mean cross-entropy, shape [1]: the sum over labels, times the input `inverse_count` [1]. */
 export function meanLoss(logits: Node, labels: Node): Node {
-  const losses = crossEntropy(logits, labels);
-  const total = reshape(sum(losses, 0, losses.shape.length), [1]);
-  return multiply(total, input("inverse_count", [1], "f32"));
+  return equally.mean(equally.losses(logits, labels));
 }
+
+/** How labels count. */
+interface Reduction {
+  readonly losses: (logits: Node, labels: Node) => Node;
+  readonly mean: (losses: Node) => Node;
+}
+
+const total = (losses: Node) => reshape(sum(losses, 0, losses.shape.length), [1]);
+
+const equally: Reduction = {
+  losses: crossEntropy,
+  mean: (losses) => multiply(total(losses), input("inverse_count", [1], "f32")),
+};
 
 /**
  * Weighted mean cross-entropy, shape [1]: Σ w·loss / Σ w over the labels, as PyTorch's; the input
  * `label_weights`, of the labels' shape, holds the quotients w / Σ w.
  */
-function weightedLoss(logits: Node, labels: Node): Node {
-  const weights = input("label_weights", labels.shape, "f32");
-  const losses = multiply(crossEntropy(logits, labels), weights);
-  return reshape(sum(losses, 0, losses.shape.length), [1]);
+const weighted: Reduction = {
+  losses: (logits, labels) =>
+    multiply(crossEntropy(logits, labels), input("label_weights", labels.shape, "f32")),
+  mean: total,
+};
+
+/** What a task says of its loss. */
+function lossOf(
+  logits: (context: Context, trace?: Trace) => Node,
+  labels: () => Node,
+  weights: readonly number[] | null,
+): Pick<Task, "loss" | "losses" | "mean"> {
+  const { losses: each, mean } = weights === null ? equally : weighted;
+  const losses: Task["losses"] = (context, trace) => each(logits(context, trace), labels());
+  return { losses, mean, loss: (context, trace) => mean(losses(context, trace)) };
 }
 
 function headTask(model: Model, padId: number, weights: readonly number[] | null): Task {
@@ -124,7 +150,6 @@ function headTask(model: Model, padId: number, weights: readonly number[] | null
     weights === null
       ? examples.length
       : examples.reduce((total, { label }) => total + weights[label], 0);
-  const lossOf = weights === null ? meanLoss : weightedLoss;
   const inputs: ModelInputs = {
     ids: input("ids", [B, T], "u32"),
     mask: input("mask", [B, T], "f32"),
@@ -135,8 +160,11 @@ function headTask(model: Model, padId: number, weights: readonly number[] | null
     last: fillRows(rows, 0, ({ ids }) => ids.length - 1, Uint32Array),
   });
   return {
-    loss: (context, trace) =>
-      lossOf(model.classify!(inputs, context, trace), input("labels", [B], "i32")),
+    ...lossOf(
+      (context, trace) => model.classify!(inputs, context, trace),
+      () => input("labels", [B], "i32"),
+      weights,
+    ),
     scores: () => model.classify!(inputs, {}),
     weight,
     trainingInputs: (rows, total = weight(rows.examples)) => ({
@@ -177,14 +205,14 @@ function wordTask(
       (total, { label }) => total + targets[label].length * (weights?.[label] ?? 1),
       0,
     );
-  const lossOf = weights === null ? meanLoss : weightedLoss;
   const inputs = { ids: input("ids", [B, T], "u32"), mask: input("mask", [B, T], "f32") };
   return {
-    loss: (context, trace) => {
-      const decoderIds = input("decoder_ids", [B, D], "u32");
-      const labels = input("labels", [B, D], "i32");
-      return lossOf(logits({ ...inputs, decoderIds }, context, trace), labels);
-    },
+    ...lossOf(
+      (context, trace) =>
+        logits({ ...inputs, decoderIds: input("decoder_ids", [B, D], "u32") }, context, trace),
+      () => input("labels", [B, D], "i32"),
+      weights,
+    ),
     scores: () =>
       score(
         { ...inputs, decoderIds: input("start_ids", [B, 1], "u32") },
