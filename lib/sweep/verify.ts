@@ -44,7 +44,7 @@ export interface Certificate {
   readonly inputs: readonly string[];
   /** Where what computes is not what `run.json` says: the same bits are not promised then. */
   readonly surroundings: readonly string[];
-  /** Where the results differ, one sentence each. */
+  /** Where the results differ, one sentence each; and that no step does, where that is so. */
   readonly differences: readonly string[];
   /** The first step whose loss differs, from 1; null where none does, or losses are not stored. */
   readonly firstStep: number | null;
@@ -89,26 +89,24 @@ export class Verifier {
     const { base, data, prepared } = await this.#open(cell, places);
     const surroundings = changedSurroundings(description, prepared);
     // Kernels are of an adapter: on another one, its own are taken.
-    prepared.pinKernels(surroundings.length === 0 ? kernels : {});
-    const trained = await prepared.train(cell, {
-      signal: this.#options.signal,
-      onStep: () => {},
-      onEpoch: () => {},
-    });
+    const train = (pinned: Kernels) => {
+      prepared.pinKernels(surroundings.length === 0 ? pinned : {});
+      const { signal } = this.#options;
+      return prepared.train(cell, { signal, onStep: () => {}, onEpoch: () => {} });
+    };
+    const trained = await train(kernels);
     const inputs = await changedInputs(cell, base, data, places);
+    const found = await compare(folder, description, trained);
     const recorded = (await readRun(folder))!.result!.kernels;
     if (recorded !== undefined && recorded !== digestJson(kernels)) {
-      inputs.push(
-        "The kernel choices in run.json have digest " +
-          `${digestJson(kernels).slice(0, 12)}, those that the run recorded ${
-            recorded.slice(0, 12)
-          }`,
-      );
+      const own = async () => (await train({})).result.kernels ?? {};
+      inputs.push(await changedKernels(kernels, recorded, own));
     }
-    const found = await compare(folder, description, trained);
     const digests: Record<string, string> = {};
     for (const name of found.files) digests[name] = await sha256File(`${folder}/${name}`);
-    const { differences, firstStep, beyond } = found;
+    const { differences, firstStep, same, beyond } = found;
+    const isOther = inputs.length + differences.length > 0;
+    const told = isOther && same !== null ? [...differences, same] : differences;
     const tolerated = surroundings.length > 0 && beyond.length === 0;
     return {
       id: description.id,
@@ -121,7 +119,7 @@ export class Verifier {
         : "different",
       inputs,
       surroundings,
-      differences: surroundings.length > 0 ? [...differences, ...beyond] : differences,
+      differences: surroundings.length > 0 ? [...told, ...beyond] : told,
       firstStep,
       tolerance: surroundings.length > 0 ? TOLERANCE : null,
       digests,
@@ -178,6 +176,33 @@ async function opened<T>(name: string, open: () => Promise<T>): Promise<T> {
       { cause: error },
     );
   }
+}
+
+/** Kernels by what they were chosen for, as `run.json` holds them. */
+type Kernels = Readonly<Record<string, string>>;
+
+/**
+ * How the kernel choices in `run.json` are not those that the run recorded. Of these the run keeps a
+ * digest alone; where the adapter's own choices have it, the two can be compared one by one.
+ */
+async function changedKernels(
+  kernels: Kernels,
+  recorded: string,
+  own: () => Promise<Kernels>,
+): Promise<string> {
+  const digest = digestJson(kernels);
+  const told =
+    `The kernel choices in run.json have digest ${digest.slice(0, 12)}, those that the ` +
+    `run recorded ${recorded.slice(0, 12)}`;
+  const ran = await own();
+  if (digestJson(ran) !== recorded) return told;
+  const changed = [...new Set([...Object.keys(kernels), ...Object.keys(ran)])]
+    .filter((size) => kernels[size] !== ran[size]);
+  const [size] = changed;
+  const more = changed.length > 1 ? `, and ${changed.length - 1} more` : "";
+  return `${told}: for ${size} it says ${kernels[size] ?? "nothing"}, the run took ${
+    ran[size] ?? "nothing"
+  }${more}`;
 }
 
 /** Writes a run's certificate. */
@@ -262,6 +287,8 @@ interface Comparison {
   readonly files: string[];
   readonly differences: string[];
   readonly firstStep: number | null;
+  /** That no step differs, one sentence; null where one does, or losses are not stored. */
+  readonly same: string | null;
   /** Differences beyond the tolerance. */
   readonly beyond: string[];
 }
@@ -281,20 +308,22 @@ async function compare(
     return text === null ? null : sha256(text);
   };
   let firstStep: number | null = null;
+  let same: string | null = null;
   for (const [name, parts] of trainedFiles(trained)) {
     const stored = await take(name);
     const bytes = new Uint8Array(await new Blob(parts).arrayBuffer());
+    const isLosses = name === "losses.safetensors";
+    if (stored === sha256(bytes) && isLosses) {
+      same = `No step differs: the losses of all ${trained.losses.length} steps are the same`;
+    }
     if (stored === null || stored === sha256(bytes)) continue;
-    if (name === "losses.safetensors") {
+    if (isLosses) {
       const { step, text } = await differentLoss(`${folder}/${name}`, trained.losses);
       firstStep = step;
       differences.unshift(text);
     } else {
       differences.push(await differentWeight(`${folder}/${name}`, trained.trained));
     }
-  }
-  if (differences.length > 0 && firstStep === null && trained.losses.length > 0) {
-    differences.push(`The losses of all ${trained.losses.length} steps are the same`);
   }
   for (const [name, text] of resultFiles(description, trained.result)) {
     if (name === "run.json") continue;
@@ -304,7 +333,7 @@ async function compare(
     if (name === "result.json" && measured(before) === measured(text)) continue;
     differences.push(`${name} differs, first in ${firstLine(before, text)}`);
   }
-  return { files, differences, firstStep, beyond: await beyondTolerance(folder, trained) };
+  return { files, differences, firstStep, same, beyond: await beyondTolerance(folder, trained) };
 }
 
 /** A result without its plan and kernels, which are how it was carried out. */

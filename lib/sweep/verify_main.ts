@@ -7,6 +7,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { findRun } from "./find_run.ts";
 import { CERTIFICATE, isDone, readRun, type Verdict } from "./run_folder.ts";
+import { checkPlaces } from "./verify_command.ts";
 import { type Certificate, Verifier, writeCertificate } from "./verify.ts";
 
 /** What `--help` prints. */
@@ -42,6 +43,7 @@ export async function verifyMain(
     }
     const folders = await runsOf(flags.name, flags.runs ?? "runs");
     const { base, data, start } = flags;
+    await checkPlaces(flags.name, folders, { base, data, start });
     const verifier = new Verifier({ base, data, start, signal });
     const counts: Record<Verdict | "not verified", number> = {
       "identical": 0,

@@ -1,4 +1,13 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { type Kernel, kernel } from "../../kernels/kernel.ts";
+import { matmulNaive, type MatmulSignature } from "../../kernels/matmul.ts";
+import { matmulVariants } from "../../kernels/matmul_variants.ts";
 import { encodeSafetensors, readSafetensors } from "../../lib/formats/safetensors.ts";
 import { runExperiment } from "../../lib/sweep/run_experiment.ts";
 import { readRun } from "../../lib/sweep/run_folder.ts";
@@ -153,21 +162,76 @@ Deno.test("verify names what was tampered with, and the first step that differs"
     );
     await Deno.writeTextFile(`${run}/predictions.csv`, predictions);
 
-    // A kernel choice: another kernel is pinned, and what the run recorded is not what stands there.
+    assertEquals((await verifyOne(run)).verdict, "identical");
+  }));
+
+/** A kernel of the family in another class: it sums from the end. */
+function backwards(signature: MatmulSignature): Kernel {
+  const naive = matmulNaive(signature);
+  const forwards = "for (var k = 0u; k < p.k; k++) {";
+  return kernel({
+    ...naive,
+    name: "matmul_backwards",
+    body: (tune) => {
+      const body = naive.body(tune);
+      assert(body.includes(forwards), body);
+      return body.replace(forwards, "for (var l = 0u; l < p.k; l++) { let k = p.k - 1u - l;");
+    },
+  });
+}
+
+Deno.test("verify tells another kernel choice, and the first step that differs if one does", () =>
+  withRuns("lora:rank=1", async (folder, [id]) => {
+    const run = `${folder}/runs/${id}`;
+    const description = await Deno.readTextFile(`${run}/run.json`);
     const { kernels } = JSON.parse(description) as { kernels: Record<string, string> };
     assert(Object.keys(kernels).length > 10);
-    const [size, name] = Object.entries(kernels)[0];
-    await edit(
-      `${run}/run.json`,
-      (text) =>
-        text.replace(
-          `${JSON.stringify(size)}: "${name}"`,
-          `${JSON.stringify(size)}: "matmul_naive"`,
-        ),
+    /** Verifies with another choice for some sizes. */
+    const verifyWith = async (sizes: readonly string[], name: string | undefined) => {
+      const changed = { ...kernels, ...Object.fromEntries(sizes.map((size) => [size, name])) };
+      const text = JSON.stringify({ ...JSON.parse(description), kernels: changed });
+      await Deno.writeTextFile(`${run}/run.json`, text);
+      return await verifyOne(run);
+    };
+    const [size] = Object.keys(kernels);
+    const same = "No step differs: the losses of all 8 steps are the same";
+
+    // Of one class: other work, the same sums.
+    const naive = await verifyWith([size], "matmul_naive");
+    assertEquals([naive.verdict, naive.firstStep], ["different", null]);
+    assertEquals(naive.differences, [same]);
+    assertStringIncludes(
+      naive.inputs.join(),
+      `for ${size} it says matmul_naive, the run took ${kernels[size]}`,
     );
-    const kernel = await verifyOne(run);
-    assertEquals(kernel.verdict, "different");
-    assertStringIncludes(kernel.inputs.join(), "The kernel choices in run.json have digest");
+    assertMatch(naive.inputs.join(), /^The kernel choices in run.json have digest [0-9a-f]{12}, /);
+    const none = await verifyWith([size], undefined); // Left out: the rule's choice is taken.
+    assertEquals([none.verdict, none.differences], ["different", [same]]);
+    assertStringIncludes(none.inputs.join(), `it says nothing, the run took ${kernels[size]}`);
+
+    // One that does not run here.
+    const unknown = await assertRejects(() => verifyWith([size], "matmul_fastest"), RangeError);
+    assertStringIncludes(unknown.message, "Cannot run kernel matmul_fastest for matmul");
+
+    // Of another class: other sums, from the first step at which it runs on.
+    for (const family of new Set(Object.keys(kernels).map((key) => key.split(" ")[1]))) {
+      const signature = JSON.parse(family) as MatmulSignature;
+      matmulVariants(signature).push(backwards(signature));
+    }
+    const all = await verifyWith(Object.keys(kernels), "matmul_backwards");
+    assertEquals(all.verdict, "different");
+    assertEquals(all.firstStep, 1);
+    assertStringIncludes(all.differences[0], "The first differing step is 1 of 8: its loss was ");
+    assertStringIncludes(all.inputs.join(), `, and ${Object.keys(kernels).length - 1} more`);
+    assert(!all.differences.includes(same));
+    // Of the products that the first step's loss does not rest on, the backward ones, alone.
+    const backward = Object.keys(kernels).filter((key) => key.includes('"accumulate":true'));
+    assert(backward.length > 0);
+    const later = await verifyWith(backward, "matmul_backwards");
+    assertEquals(later.verdict, "different");
+    assert(later.firstStep !== null && later.firstStep > 1, `${later.firstStep}`);
+    assertStringIncludes(later.differences[0], `first differing step is ${later.firstStep} of 8`);
+
     await Deno.writeTextFile(`${run}/run.json`, description);
     assertEquals((await verifyOne(run)).verdict, "identical");
   }));
