@@ -123,6 +123,7 @@ function findWindows(
       if (offset % ALIGNMENT === 0 && alike(node, of)) windows.set(node, { of, offset });
     }
     const parts: Node[] = [];
+    const memories = node.inputs.map(storage);
     placed?.(node, sizes).forEach((element, i) => {
       const part = memories[i];
       const offset = windowOffset(element, half.has(node));
@@ -132,7 +133,6 @@ function findWindows(
       // No launch may read the buffer of which it writes a part.
       if (!free || !fits || reads(part, node) || parts.some((one) => reads(one, part))) return;
       windows.set(part, { of: node, offset });
-    const memories = node.inputs.map(storage);
       parts.push(part);
       joins.add(node);
     });

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { gpuTest } from "../check_op.ts";
 import { bertConfig, gpt2Config, llamaConfig, t5Config } from "../small_models.ts";
 import { Random } from "../../lib/data/random.ts";
