@@ -66,10 +66,16 @@ export class Session {
    * Plans a program that computes `roots`; {@linkcode build} makes it ready.
    *
    * @param keep Nodes that can be read after a run (until the next program runs).
+   * @param policy What it stores in half precision; the session's unless given.
    */
-  program(roots: readonly Node[], sizes: Sizes, keep: readonly Node[] = []): Program {
+  program(
+    roots: readonly Node[],
+    sizes: Sizes,
+    keep: readonly Node[] = [],
+    policy: StoragePolicy = this.#policy,
+  ): Program {
     if (this.#built) throw new Error("Cannot add a program: the session is built already");
-    const program = new Program(this.gpu, plan(roots, sizes, keep, this.#policy), sizes);
+    const program = new Program(this.gpu, plan(roots, sizes, keep, policy), sizes);
     this.#programs.push(program);
     this.#planner.add(program.plan, sizes);
     return program;
@@ -236,6 +242,14 @@ export class Session {
       const bytes = encode(name, given, program.plan.half.has(node));
       this.gpu.device.queue.writeBuffer(this.#inputs.get(name)!, 0, bytes);
     }
+  }
+
+  /** A copy of a kept node's rows into a variable [rows, elements], from one of its rows on. */
+  copyInto(node: Node, variable: Node, row: number): Copy {
+    const { name, shape } = variableAttributes(variable);
+    const { buffer, offset } = this.#places.get(name)!;
+    const rowBytes = this.#planner.bytes(variable) / shape[0];
+    return { node, to: buffer, offset: offset + row * rowBytes };
   }
 
   /** Replays programs as {@linkcode encode} records them, in one submit. */

@@ -23,7 +23,7 @@ export interface InputAttributes {
 }
 
 /** What a variable is for; accounting sums bytes by role. */
-export type Role = "weight" | "trainable" | "gradient" | "optimizer" | "control";
+export type Role = "weight" | "trainable" | "gradient" | "optimizer" | "control" | "kept";
 
 /** Attributes of a variable. */
 export interface VariableAttributes {

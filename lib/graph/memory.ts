@@ -144,6 +144,7 @@ export class MemoryPlanner {
       gradient: 0,
       optimizer: 0,
       control: 0,
+      kept: 0,
     };
     for (const node of this.variables.values()) {
       byRole[variableAttributes(node).role] += this.bytes(node);

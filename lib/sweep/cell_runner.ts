@@ -159,8 +159,8 @@ export async function prepareCells(
   const gpu = await openFor(experiment.precision);
   const { probe } = await numericsFingerprint(gpu);
   const encoder = new Encoder(base, context.task.prefix);
-  const { recompute, memory, checkpoint } = experiment;
-  const execution: Execution = { recompute, memory, checkpoint };
+  const { recompute, memory, checkpoint, keepFeatures } = experiment;
+  const execution: Execution = { recompute, memory, checkpoint, keepFeatures };
   return {
     cells,
     train: (cell, hooks) =>

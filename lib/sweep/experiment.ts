@@ -159,6 +159,7 @@ const rules: Record<keyof Experiment, { check: (value: unknown) => boolean; rule
     check: (value) => ["auto", "always", "never"].includes(value as string),
     rule: "auto, always or never",
   },
+  keepFeatures: { check: (value) => value === "auto" || value === "never", rule: "auto or never" },
   memory: {
     check: (value) => value === null || (Number.isSafeInteger(value) && (value as number) > 0),
     rule: "a whole number of bytes of at least 1",
@@ -168,7 +169,8 @@ const rules: Record<keyof Experiment, { check: (value: unknown) => boolean; rule
       if (value === null) return true;
       if (!isObject(value) || Object.keys(value).length !== 1) return false;
       const { steps, seconds } = value;
-      return Number.isSafeInteger(steps) ? (steps as number) > 0 : (seconds as number) > 0;
+      if (steps !== undefined) return Number.isSafeInteger(steps) && (steps as number) > 0;
+      return Number.isFinite(seconds) && (seconds as number) > 0;
     },
     rule: 'an object with a number above zero, as in {"steps":500} or {"seconds":120}, or null',
   },

@@ -59,6 +59,8 @@ export function usage(about: string): string {
   --memory BYTES        budget for a run's memory on the device, for instance 2GB (no limit)
   --recompute auto|always|never   keep the borders of blocks alone for the backward pass and compute
                         the rest again; auto where a plan would not fit otherwise
+  --keep-features auto|never   compute what no training changes once for each example and keep it on
+                        the device, where that is worth it and fits (auto)
   --checkpoint 500|30s|5m|none   how often a running cell is saved, in steps or time (2m); the same
                         command goes on from there to the same bits
   --dry-run             print cells, parameters, planned bytes and operations, and run nothing
@@ -90,6 +92,7 @@ const textFlags = {
   "eval-backend": "evalBackend",
   precision: "precision",
   recompute: "recompute",
+  "keep-features": "keepFeatures",
   start: "start",
   out: "out",
 } as const satisfies Record<string, keyof Experiment>;

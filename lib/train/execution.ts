@@ -18,7 +18,15 @@ export interface Execution {
   readonly memory: number | null;
   /** How often a run that has a place for it is saved; null or absent for never. */
   readonly checkpoint?: CheckpointInterval | null;
+  /**
+   * Whether what no training changes is computed once for each example and kept on the device, where
+   * that is worth it and fits; auto unless given.
+   */
+  readonly keepFeatures?: KeepFeatures;
 }
+
+/** Whether to keep what does not change. */
+export type KeepFeatures = "auto" | "never";
 
 /** When to compute again. */
 export type Recompute = "auto" | "always" | "never";

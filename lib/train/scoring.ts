@@ -8,6 +8,7 @@ import type { PlannedBatch } from "../data/batches.ts";
 import type { Program } from "../gpu/program.ts";
 import { readMapped, type Session } from "../gpu/session.ts";
 import { byteLength, type Node } from "../graph/node.ts";
+import type { KeptFeatures } from "./kept_features.ts";
 import type { Rows, Task, Tokenized } from "./task.ts";
 
 /** A split, and how it is cut into batches. */
@@ -19,19 +20,26 @@ export interface PlannedSplit {
 /** What scores a split. */
 export interface Scoring {
   readonly task: Task;
-  /** The node that holds a batch's scores, [B, classes]; kept by the programs. */
-  readonly scores: Node;
   /** Program of each padded length. */
-  readonly programs: ReadonlyMap<number, Program>;
+  readonly programs: ReadonlyMap<number, ScoringProgram>;
   /** Rows of the programs. */
   readonly rows: number;
+  /** What of a split is computed once; null or absent where nothing is. */
+  readonly kept?: KeptFeatures | null;
+}
+
+/** What scores batches of one length. */
+export interface ScoringProgram {
+  readonly program: Program;
+  /** The node that holds a batch's scores, [B, classes]; kept by the program. */
+  readonly scores: Node;
 }
 
 /** One program for each padded length, the shortest first. */
-export function programsByLength(
+export function programsByLength<P>(
   lengths: Iterable<number>,
-  make: (length: number) => Program,
-): Map<number, Program> {
+  make: (length: number) => P,
+): Map<number, P> {
   const sorted = [...new Set(lengths)].sort((a, b) => a - b);
   return new Map(sorted.map((length) => [length, make(length)]));
 }
@@ -41,6 +49,8 @@ export function programsByLength(
  *
  * @param scores The task's scores, [B, classes].
  * @param rows Rows of every batch.
+ * @param kept What of the split is computed once; null where nothing is.
+ * @param other Scoring whose programs serve as well, where they run on nothing kept.
  */
 export function planScoring(
   session: Session,
@@ -48,23 +58,29 @@ export function planScoring(
   scores: Node,
   rows: number,
   lengths: Iterable<number>,
+  kept: KeptFeatures | null = null,
+  other?: Scoring,
 ): Scoring {
-  const programs = programsByLength(
-    lengths,
-    (T) => session.program([scores], { B: rows, T }, [scores]),
-  );
-  return { task, scores, rows, programs };
+  const programs = programsByLength(lengths, (T): ScoringProgram => {
+    const known = other?.programs.get(T);
+    if (known?.scores === scores) return known;
+    const own = kept?.program(T);
+    if (own != null) return { program: own.program, scores: own.keep[0] };
+    return { program: session.program([scores], { B: rows, T }, [scores]), scores };
+  });
+  return { task, rows, programs, kept };
 }
 
 /** Scores of every example of a split, [examples][classes]; one readback for all of them. */
 export async function scoreSplit(
   session: Session,
-  { task, scores, programs, rows }: Scoring,
+  { task, programs, rows, kept }: Scoring,
   { examples, batches }: PlannedSplit,
 ): Promise<number[][]> {
   if (batches.length === 0) return [];
-  const [{ sizes }] = programs.values();
+  const [{ program: { sizes }, scores }] = programs.values();
   const bytes = byteLength(scores, sizes);
+  kept?.fill(batches);
   const staging = session.gpu.device.createBuffer({
     label: "scores",
     size: bytes * batches.length,
@@ -72,8 +88,9 @@ export async function scoreSplit(
   });
   try {
     batches.forEach((batch, i) => {
-      const program = programs.get(batch.bucketLength)!;
-      session.write(program, task.scoringInputs(rowsOf(examples, batch, rows)));
+      const { program, scores } = programs.get(batch.bucketLength)!;
+      const inputs = task.scoringInputs(rowsOf(examples, batch, rows));
+      session.write(program, { ...inputs, ...kept?.places(batch) });
       session.run([program], [{ node: scores, to: staging, offset: i * bytes }]);
     });
     const flat = await readMapped(staging);

@@ -1,9 +1,6 @@
 /**
  * The training loop: programs per bucket, one submit per step, evaluation after every epoch.
  *
- * What of the graph lies before the first trainable parameter gives the same values in every epoch
- * (without dropout); keeping them, once per example, belongs into `planPrograms`.
- *
  * @module
  */
 
@@ -25,6 +22,7 @@ import type { Checkpoint, CheckpointInterval } from "./checkpoint.ts";
 import { defaultExecution, type Execution } from "./execution.ts";
 import { LOSS_CAPACITY, runGraphs } from "./graphs.ts";
 import { initialValues, type WeightValues } from "./initialize.ts";
+import { KEPT_PRICES, KeptFeatures, keptLimit } from "./kept_features.ts";
 import { longestText } from "./longest_text.ts";
 import type { Update } from "./optimizer.ts";
 import { Paused } from "./paused.ts";
@@ -172,20 +170,34 @@ interface PlannedRun {
   readonly training: ReadonlyMap<number, Program> | null;
   readonly updating: Program | null;
   readonly scoring: Scoring;
+  /** What scores the further splits, once. */
+  readonly scoringOnce: Scoring;
+  /** What of the training examples is computed once. */
+  readonly kept: KeptFeatures | null;
   readonly recomputed: boolean;
 }
 
-/** Computes again where asked to, or where the plan would not fit otherwise. */
+/**
+ * Keeps what does not change as far as it fits, and computes again where asked to or where the plan
+ * would not fit otherwise.
+ */
 function planRun(run: TrainRun): PlannedRun {
-  const { recompute, memory } = run.execution ?? defaultExecution;
-  const planned = planPrograms(run, recompute === "always");
-  const fits = planned.session.misfit(memory) === null;
-  return recompute === "auto" && planned.update !== null && !fits
-    ? planPrograms(run, true)
-    : planned;
+  const { recompute, memory, keepFeatures } = run.execution ?? defaultExecution;
+  const fits = ({ session }: PlannedRun) =>
+    session.misfit(memory) === null && session.memory().byRole.kept <= keptLimit(memory);
+  let planned: PlannedRun;
+  for (const price of keepFeatures === "never" ? [Infinity] : KEPT_PRICES) {
+    planned = planPrograms(run, recompute === "always", price);
+    if (fits(planned)) return planned;
+    if (planned.session.memory().byRole.kept === 0) break;
+  }
+  return recompute === "auto" && planned!.update !== null
+    ? planPrograms(run, true, Infinity)
+    : planned!;
 }
 
-function planPrograms(run: TrainRun, recomputed: boolean): PlannedRun {
+/** @param price See `chooseKept`; infinite to keep nothing. */
+function planPrograms(run: TrainRun, recomputed: boolean, price: number): PlannedRun {
   const { settings, attached, seed } = run;
   const lengths = run.train.map(({ ids }) => ids.length);
   const { batchSize } = settings;
@@ -209,14 +221,27 @@ function planPrograms(run: TrainRun, recomputed: boolean): PlannedRun {
 
   const { update, backward, scores } = runGraphs(run, steps, recomputed);
   checkLabels([run.train, run.validation, ...Object.values(run.splits ?? {})], scores);
-  const session = new Session(
-    run.gpu,
-    storagePolicy(run.precision ?? "f32", fullPrecisionNames(attached)),
-  );
+  const policy = storagePolicy(run.precision ?? "f32", fullPrecisionNames(attached));
+  const session = new Session(run.gpu, policy);
   const lengthsOf = (batches: readonly PlannedBatch[]) =>
     batches.map(({ bucketLength }) => bucketLength);
-  const scored = [validation, ...splits.map(([, split]) => split)].flatMap(({ batches }) =>
-    lengthsOf(batches)
+  // What is computed once is worth nothing where it is read once.
+  const keeps = epochs > 1 && price < Infinity;
+  const trained = new Set(attached.trainable.map(({ name }) => name));
+  const common = { rows, policy, trained, price };
+  const kept = !keeps ? null : new KeptFeatures(session, {
+    ...{ ...common, name: "train", roots: backward!, keep: [] },
+    batches: plans.flat().flatMap((batch) => microBatches(batch, rows)),
+    inputs: (batch) => run.task.trainingInputs(rowsOf(run.train, batch, rows)),
+  });
+  const keptScores = !keeps ? null : new KeptFeatures(session, {
+    ...{ ...common, name: "validation", roots: [scores], keep: [scores] },
+    batches: validation.batches,
+    inputs: (batch) => run.task.scoringInputs(rowsOf(run.validation, batch, rows)),
+  });
+  const scoring = planScoring(
+    ...[session, run.task, scores, rows, lengthsOf(validation.batches)] as const,
+    keptScores,
   );
   return {
     session,
@@ -227,17 +252,24 @@ function planPrograms(run: TrainRun, recomputed: boolean): PlannedRun {
     splits,
     training: backward === null ? null : programsByLength(
       lengthsOf(plans.flat()),
-      (T) => session.program(backward, { B: rows, T }),
+      (T) => kept?.program(T)?.program ?? session.program(backward, { B: rows, T }),
     ),
     updating: update === null ? null : session.program(update.roots, {}),
-    scoring: planScoring(session, run.task, scores, rows, scored),
+    scoring,
+    scoringOnce: planScoring(
+      ...[session, run.task, scores, rows] as const,
+      splits.flatMap(([, { batches }]) => lengthsOf(batches)),
+      null,
+      scoring,
+    ),
+    kept,
     recomputed,
   };
 }
 
 async function trainIn(planned: PlannedRun, run: TrainRun): Promise<TrainOutcome> {
   const { session, update, steps, plans, validation, splits } = planned;
-  const { training, updating, scoring, recomputed } = planned;
+  const { training, updating, scoring, scoringOnce, kept: features, recomputed } = planned;
   const { attached, seed, settings: { batchSize } } = run;
   const { rows } = scoring;
   upload(session, run);
@@ -285,6 +317,11 @@ async function trainIn(planned: PlannedRun, run: TrainRun): Promise<TrainOutcome
       const behind = epoch === past?.epoch ? past.batch : 0;
       const losses: number[] = behind > 0 ? [...past!.losses] : [];
       let since = performance.now();
+      if (behind < plan.length && features?.fill(plan.flatMap((one) => microBatches(one, rows)))) {
+        await session.wait();
+        trainSeconds += (performance.now() - since) / 1000;
+        since = performance.now();
+      }
       let synced = done;
       let interval = 1;
       for (const [i, batch] of plan.entries()) {
@@ -295,7 +332,8 @@ async function trainIn(planned: PlannedRun, run: TrainRun): Promise<TrainOutcome
         // Inputs are written between submits, so each micro-batch is one; the last one updates.
         const parts = microBatches(batch, rows);
         for (const [i, part] of parts.entries()) {
-          session.write(program, run.task.trainingInputs(rowsOf(run.train, part, rows), weight));
+          const inputs = run.task.trainingInputs(rowsOf(run.train, part, rows), weight);
+          session.write(program, { ...inputs, ...features?.places(part) });
           session.run(i + 1 < parts.length ? [program] : [program, updating]);
         }
         done++;
@@ -336,7 +374,7 @@ async function trainIn(planned: PlannedRun, run: TrainRun): Promise<TrainOutcome
   for (const [name, values] of kept ?? []) session.upload(name, values);
   const further: Record<string, Scores> = {};
   for (const [name, split] of splits) {
-    further[name] = await scoreSplit(session, scoring, split);
+    further[name] = await scoreSplit(session, scoringOnce, split);
     run.signal?.throwIfAborted();
   }
   const values = kept ?? await session.readVariables(names);
@@ -359,9 +397,12 @@ async function trainIn(planned: PlannedRun, run: TrainRun): Promise<TrainOutcome
   };
 }
 
-/** Operations of some epochs' steps: every micro-batch takes its bucket's program whole. */
+/**
+ * Operations of some epochs' steps: every micro-batch takes its bucket's program whole, and what is
+ * kept is computed once.
+ */
 function trainingOperations(
-  { training, updating, plans }: PlannedRun,
+  { training, updating, plans, kept }: PlannedRun,
   epochs: number,
   rows: number,
 ): number {
@@ -376,7 +417,7 @@ function trainingOperations(
   return batches.reduce((sum, { bucketLength, indices }) => {
     const parts = Math.ceil(indices.length / rows);
     return sum + parts * counts.get(bucketLength)! + update;
-  }, 0);
+  }, kept?.operations(batches.flatMap((batch) => microBatches(batch, rows))) ?? 0);
 }
 
 function upload(session: Session, { model, attached, weights, seed }: TrainRun): void {

@@ -1,0 +1,283 @@
+/**
+ * What cannot change is computed once: the values that the frozen part of a program hands on, kept on
+ * the device in a row for each example.
+ *
+ * An example has a row for each padded length that it occurs in, since the order of sums over tokens
+ * may depend on the length; so has the padding of short batches. So every value has the bits that
+ * computing it anew would give.
+ *
+ * @module
+ */
+
+import type { PlannedBatch } from "../data/batches.ts";
+import type { Program } from "../gpu/program.ts";
+import type { Session, Values } from "../gpu/session.ts";
+import { chooseKept } from "../graph/choose_kept.ts";
+import { findFrozen, first } from "../graph/frozen.ts";
+import { input, variable } from "../graph/leaves.ts";
+import { byteLength, type Node, repeated, storage } from "../graph/node.ts";
+import { operationsOf } from "../graph/operations.ts";
+import type { StoragePolicy } from "../graph/precision.ts";
+import { bindShape, elements, type Sizes, symbol } from "../graph/shape.ts";
+import { embedding } from "../ops/embedding.ts";
+import { reshape } from "../ops/reshape.ts";
+
+/**
+ * Inputs of a task whose rows each follow from one example, or that never change. The weights of
+ * labels follow from the whole batch, and what dropout counts by, from its place.
+ */
+const INPUTS = new Set(["ids", "mask", "last", "decoder_ids", "start_ids", "candidates"]);
+
+/** The input that holds the row of each example of a batch, u32 [B]. */
+const PLACES = "kept_rows";
+
+/** Prices of keeping, see {@linkcode chooseKept}, the first of which that fits is taken; last, nothing. */
+export const KEPT_PRICES: readonly number[] = [1, 8, 64, Infinity];
+
+/** Bytes that kept values may take, where no budget says so. */
+const KEPT_BYTES = 2 ** 30;
+
+/** Bytes that kept values may take: the budget for everything, or 1 GiB. */
+export function keptLimit(memory: number | null): number {
+  return memory ?? KEPT_BYTES;
+}
+
+/** A program that is to run on kept values. */
+export interface KeptRequest {
+  readonly roots: readonly Node[];
+  /** Nodes that are read after it has run. */
+  readonly keep: readonly Node[];
+  /** B, the rows of a batch, and T, its padded length. */
+  readonly sizes: Sizes;
+  readonly policy: StoragePolicy;
+  /** Names of the variables that training changes. */
+  readonly trained: ReadonlySet<string>;
+  /** Factor on the cost of keeping; see {@linkcode chooseKept}. */
+  readonly price: number;
+  /** Part of the variables' names. */
+  readonly name: string;
+  /** Rows that are kept at least; padding comes on top. */
+  readonly rows: number;
+}
+
+/** A program cut in two: one that computes what is kept, and one that goes on from there. */
+export interface KeptParts {
+  /** What is kept, and the variable [rows, elements] that keeps it. */
+  readonly tables: ReadonlyMap<Node, Node>;
+  /** Storage of both programs: that of the whole. */
+  readonly policy: StoragePolicy;
+  readonly roots: readonly Node[];
+  readonly keep: readonly Node[];
+  /** Rows of the tables: full batches, the last of which has at least one row of padding. */
+  readonly rows: number;
+  /** Bytes of the tables. */
+  readonly bytes: number;
+}
+
+/** Cuts a program where its frozen part ends; null where nothing is worth keeping. */
+export function keptParts(
+  { roots, keep, sizes, policy, trained, price, name, rows: least }: KeptRequest,
+): KeptParts | null {
+  const B = symbol("B");
+  const frozen = findFrozen(roots, { trained, inputs: INPUTS, rows: B });
+  const half = new Set(policy(frozen.order, keep));
+  const chosen = chooseKept(frozen, sizes, price, half);
+  if (chosen.length === 0) return null;
+
+  const rows = (Math.floor(least / sizes.B) + 1) * sizes.B;
+  const width = (node: Node) => elements(bindShape(node.shape.slice(1), sizes));
+  const tables = new Map(
+    chosen.map((node, i) =>
+      [node, variable(`kept.${name}.${sizes.T}.${i}`, [rows, width(node)], "kept")] as const
+    ),
+  );
+  for (const [node, table] of tables) if (half.has(storage(node))) half.add(table);
+
+  const places = input(PLACES, [B], "u32");
+  const made = new Map<Node, Node>();
+  const now = (node: Node): Node => {
+    const known = made.get(node);
+    if (known !== undefined || node.op.leaf !== undefined) return known ?? node;
+    const table = tables.get(first(node))!; // whatever else comes earlier, is made
+    const row = embedding(table, places);
+    if (half.has(table)) half.add(row);
+    const shape = [B, ...bindShape(node.shape.slice(1), sizes)];
+    const again = { ...reshape(row, shape), shape: node.shape };
+    made.set(node, again);
+    return again;
+  };
+  // In order, each anew, so that what updates variables in place keeps its turn.
+  const needed = reached([...roots, ...keep], (node) => tables.has(first(node)));
+  for (const node of frozen.order) {
+    if (node.op.leaf !== undefined || !needed.has(node) || tables.has(first(node))) continue;
+    const again = { ...repeated(node, node.inputs.map(now)), original: node.original };
+    made.set(node, again);
+    if (half.has(node)) half.add(again);
+  }
+  return {
+    tables,
+    policy: (order) => new Set(order.filter((node) => half.has(node))),
+    roots: roots.map(now),
+    keep: keep.map(now),
+    rows,
+    bytes: [...tables.values()].reduce((sum, table) => sum + byteLength(table, {}, half), 0),
+  };
+}
+
+/** What some nodes rest on, down to nodes that end it. */
+function reached(roots: readonly Node[], ends: (node: Node) => boolean): Set<Node> {
+  const seen = new Set<Node>();
+  const stack = [...roots];
+  while (stack.length > 0) {
+    const node = stack.pop()!;
+    if (seen.has(node)) continue;
+    seen.add(node);
+    if (!ends(node)) stack.push(...node.inputs);
+  }
+  return seen;
+}
+
+/** The rows of one padded length. */
+interface Shelf {
+  readonly parts: KeptParts;
+  readonly program: Program;
+  /** Examples in the order of their rows, and the reverse. */
+  readonly examples: readonly number[];
+  readonly places: ReadonlyMap<number, number>;
+  /** Rows that are filled. */
+  filled: number;
+}
+
+/** What {@linkcode KeptFeatures} is planned from. */
+export interface KeptSplit {
+  readonly name: string;
+  readonly roots: readonly Node[];
+  readonly keep: readonly Node[];
+  /** Rows of a program. */
+  readonly rows: number;
+  readonly policy: StoragePolicy;
+  readonly trained: ReadonlySet<string>;
+  readonly price: number;
+  /** Every batch to come, in order. */
+  readonly batches: readonly PlannedBatch[];
+  /** A batch's inputs. */
+  readonly inputs: (batch: PlannedBatch) => Record<string, Values>;
+}
+
+/** A program, and its nodes that are read after it has run. */
+export interface KeptProgram {
+  readonly program: Program;
+  readonly keep: readonly Node[];
+}
+
+/** The kept values of one split, for one graph. */
+export class KeptFeatures {
+  readonly #session: Session;
+  readonly #split: KeptSplit;
+  readonly #shelves = new Map<number, Shelf>();
+  readonly #lengths: Map<number, Set<number>>;
+
+  /** Plans nothing yet: see {@linkcode program}. */
+  constructor(session: Session, split: KeptSplit) {
+    this.#session = session;
+    this.#split = split;
+    this.#lengths = examplesByLength(split.batches);
+  }
+
+  /** Plans the program of one padded length on kept values; null where none is worth keeping. */
+  program(T: number): KeptProgram | null {
+    const { roots, keep, rows, policy, trained, price, name } = this.#split;
+    const sizes = { B: rows, T };
+    const examples = [...this.#lengths.get(T)!];
+    const parts = keptParts(
+      { roots, keep, sizes, policy, trained, price, name, rows: examples.length },
+    );
+    if (parts === null) return null;
+    const kept = [...parts.tables.keys()];
+    this.#shelves.set(T, {
+      parts,
+      program: this.#session.program(kept, sizes, kept, parts.policy),
+      examples,
+      places: new Map(examples.map((example, row) => [example, row])),
+      filled: 0,
+    });
+    const program = this.#session.program(parts.roots, sizes, parts.keep, parts.policy);
+    return { program, keep: parts.keep };
+  }
+
+  /** Bytes that are kept. */
+  get bytes(): number {
+    return [...this.#shelves.values()].reduce((sum, { parts }) => sum + parts.bytes, 0);
+  }
+
+  /**
+   * Computes what some batches need and is not there yet.
+   *
+   * @returns Whether anything was to be done.
+   */
+  fill(batches: readonly PlannedBatch[]): boolean {
+    const { rows, inputs } = this.#split;
+    let done = false;
+    for (const [length, upTo] of this.#ends(batches)) {
+      const shelf = this.#shelves.get(length)!;
+      const { program, parts: { tables }, examples } = shelf;
+      for (; shelf.filled < upTo; shelf.filled += rows, done = true) {
+        const indices = examples.slice(shelf.filled, shelf.filled + rows);
+        this.#session.write(program, inputs({ indices, bucketLength: length }));
+        this.#session.run(
+          [program],
+          [...tables].map(([node, table]) => this.#session.copyInto(node, table, shelf.filled)),
+        );
+      }
+    }
+    return done;
+  }
+
+  /** Operations that {@linkcode fill} takes for some batches where nothing is there. */
+  operations(batches: readonly PlannedBatch[]): number {
+    return this.#ends(batches).reduce((sum, [length, upTo]) => {
+      const { program: { plan, sizes } } = this.#shelves.get(length)!;
+      return sum + Math.ceil(upTo / this.#split.rows) * operationsOf(plan.order, sizes);
+    }, 0);
+  }
+
+  /** The input that a batch's program finds its rows by; none where it does not run on kept values. */
+  places({ bucketLength, indices }: PlannedBatch): Record<string, Values> {
+    const shelf = this.#shelves.get(bucketLength);
+    if (shelf === undefined) return {};
+    const { examples, places } = shelf;
+    return {
+      [PLACES]: Uint32Array.from(
+        { length: this.#split.rows },
+        (_, row) => row < indices.length ? places.get(indices[row])! : examples.length,
+      ),
+    };
+  }
+
+  /** Of each length in use, how many rows must be filled for some batches. */
+  #ends(batches: readonly PlannedBatch[]): [number, number][] {
+    const ends = new Map<number, number>();
+    for (const { bucketLength, indices } of batches) {
+      const shelf = this.#shelves.get(bucketLength);
+      if (shelf === undefined) continue;
+      const short = indices.length % this.#split.rows !== 0;
+      const last = Math.max(
+        ...indices.map((i) => shelf.places.get(i)!),
+        short ? shelf.examples.length : 0,
+      );
+      ends.set(bucketLength, Math.max(ends.get(bucketLength) ?? 0, last + 1));
+    }
+    return [...ends];
+  }
+}
+
+/** Examples of each padded length, in the order in which they first occur in it. */
+function examplesByLength(batches: readonly PlannedBatch[]): Map<number, Set<number>> {
+  const lengths = new Map<number, Set<number>>();
+  for (const { bucketLength, indices } of batches) {
+    const known = lengths.get(bucketLength) ?? new Set();
+    for (const i of indices) known.add(i);
+    lengths.set(bucketLength, known);
+  }
+  return lengths;
+}
