@@ -14,6 +14,7 @@
  */
 
 import { ioReason } from "../formats/io_error.ts";
+import { isJsonObject } from "../formats/strict_json.ts";
 
 /** Seconds between two signs of life. */
 const HEARTBEAT = 5;
@@ -24,7 +25,7 @@ const STALE = 30;
 /** A lock that is held speaks for a holder that is busy, or stopped: so many times as long. */
 const LOCKED = 10;
 
-const NAME = /^claim-(\d+)\.json$/;
+const NAME = /^claim-(\d{1,15})\.json$/;
 
 /** Another process has taken the run over: what this one found out does not count. */
 export class TakenOver extends Error {
@@ -91,7 +92,8 @@ function host(): string | null {
 
 async function make(folder: string, number: number, times: ClaimTimes): Promise<Claim | null> {
   const token = crypto.randomUUID();
-  const text = JSON.stringify({ token, host: host(), pid: Deno.pid }) + "\n";
+  const since = new Date().toISOString();
+  const text = JSON.stringify({ token, host: host(), pid: Deno.pid, since }) + "\n";
   const bytes = new TextEncoder().encode(text);
   const path = pathOf(folder, number);
   const temporary = `${folder}/.claim.${token}.tmp`;
@@ -143,6 +145,47 @@ async function make(folder: string, number: number, times: ClaimTimes): Promise<
   };
 }
 
+/** Who holds a run, as another process sees it. */
+export interface ClaimStatus {
+  /** The holder's host; null where it may not know its name, or the file cannot be read. */
+  readonly host: string | null;
+  /** When it took the run; null where the file does not say. */
+  readonly since: Date | null;
+  /** Seconds since its last sign of life. */
+  readonly age: number;
+  /** Whether it counts as alive; else who starts the sweep again takes the run over. */
+  readonly live: boolean;
+}
+
+/**
+ * Reads who holds a run; nothing is written, and no clock but this host's asked.
+ *
+ * @param now Milliseconds since the epoch
+ * @returns Null where nobody does
+ * @throws {Error} When the folder or its claim cannot be read
+ */
+export async function readClaim(folder: string, now: number): Promise<ClaimStatus | null> {
+  try {
+    const number = (await claims(folder)).at(-1);
+    if (number === undefined) return null;
+    const path = pathOf(folder, number);
+    using file = await Deno.open(path);
+    const free = await file.tryLock(false);
+    const [{ mtime }, { host, since }] = [await file.stat(), await read(path)];
+    const age = Math.max(0, (now - mtime!.getTime()) / 1000);
+    const begun = new Date(since ?? NaN);
+    return {
+      host,
+      since: Number.isNaN(begun.getTime()) ? null : begun,
+      age,
+      live: age <= STALE * (free ? 1 : LOCKED),
+    };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null; // Released in this moment.
+    throw new Error(`Cannot read the claim of ${folder}: ${ioReason(error)}`, { cause: error });
+  }
+}
+
 /** Whether the holder of a claim is gone, as far as can be known. */
 async function isGone(folder: string, number: number, stale: number): Promise<boolean> {
   const path = pathOf(folder, number);
@@ -159,18 +202,29 @@ async function isGone(folder: string, number: number, stale: number): Promise<bo
   }
 }
 
-async function read(path: string): Promise<{ token?: string; host?: string | null }> {
+/** What a claim's file says. */
+interface ClaimFile {
+  readonly token: string | null;
+  readonly host: string | null;
+  readonly since: string | null;
+}
+
+/** A file that lost its content with its file system's power names nobody, as another host's would. */
+async function read(path: string): Promise<ClaimFile> {
+  let value: unknown = null;
   try {
-    return JSON.parse(await Deno.readTextFile(path));
+    value = JSON.parse(await Deno.readTextFile(path));
   } catch (error) {
-    if (error instanceof SyntaxError) return {}; // Torn: its file system lost power.
-    throw error;
+    if (!(error instanceof SyntaxError)) throw error;
   }
+  const found = isJsonObject(value) ? value : {};
+  const text = (name: string) => typeof found[name] === "string" ? found[name] as string : null;
+  return { token: text("token"), host: text("host"), since: text("since") };
 }
 
 async function tokenOf(path: string): Promise<string | null> {
   try {
-    return (await read(path)).token ?? null;
+    return (await read(path)).token;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;

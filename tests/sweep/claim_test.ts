@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type Claim, claimRun, TakenOver } from "../../lib/sweep/claim.ts";
+import { type Claim, claimRun, readClaim, TakenOver } from "../../lib/sweep/claim.ts";
 import { cells, files, options, runCell, withFolder } from "./fake_sweep.ts";
 import { cellId } from "../../lib/sweep/cell.ts";
 import { runSweep } from "../../lib/sweep/runner.ts";
@@ -67,6 +67,55 @@ Deno.test("another host's claim is taken over when it gives no sign of life, not
     await claim.check();
     await claim.release();
     assertEquals(await names(run), []);
+  }));
+
+Deno.test("a claim that cannot be read counts as another host's: stale after a while", () =>
+  withFolder(async (folder) => {
+    for (
+      const text of ["null", "5", "[]", "", '{"token":"x","ho', '{"token":5,"host":[]}', "\0\0"]
+    ) {
+      const run = `${folder}/run`;
+      await Deno.mkdir(run, { recursive: true });
+      await Deno.writeTextFile(`${run}/claim-2.json`, text);
+      assertEquals(await claimRun(run), null, text);
+      const fresh = (await readClaim(run, Date.now()))!;
+      assertEquals([fresh.host, fresh.since, fresh.live], [null, null, true], text);
+      const old = new Date(Date.now() - 40_000);
+      await Deno.utime(`${run}/claim-2.json`, old, old);
+      assertEquals((await readClaim(run, Date.now()))!.live, false, text);
+      const claim = (await claimRun(run))!;
+      assertEquals(claim.number, 3, text);
+      await claim.check();
+      await claim.release();
+      assertEquals(await names(run), []);
+      // The holder's own, damaged while it works: it no longer counts as held.
+      const damaged = (await claimRun(run))!;
+      await Deno.writeTextFile(`${run}/claim-1.json`, text);
+      await assertRejects(() => damaged.check(), TakenOver);
+      await damaged.release();
+      await Deno.remove(run, { recursive: true });
+    }
+  }));
+
+Deno.test("another process sees who holds a run, since when, and whether it is alive", () =>
+  withFolder(async (folder) => {
+    const run = `${folder}/run`;
+    await Deno.mkdir(run);
+    assertEquals(await readClaim(run, Date.now()), null);
+    const claim = (await claimRun(run))!;
+    const soon = Date.now() + 100_000; // Of a holder that is busy: its lock speaks for it.
+    const { host, since, age, live } = (await readClaim(run, soon))!;
+    assertEquals([host, live], [Deno.hostname(), true]);
+    assert(Math.abs(age - 100) < 5 && Math.abs(Date.now() - since!.getTime()) < 5000);
+    assertEquals((await readClaim(run, soon + 300_000))!.live, false);
+    await claim.check();
+    await claim.release();
+    assertEquals(await readClaim(run, Date.now()), null);
+    assertEquals(await readClaim(`${folder}/none`, Date.now()), null);
+    await foreign(run, 1, 20);
+    assertEquals((await readClaim(run, Date.now()))!.live, true);
+    await foreign(run, 1, 40);
+    assertEquals((await readClaim(run, Date.now()))!.live, false);
   }));
 
 Deno.test("a holder gives signs of life, and finds out that it was taken over", () =>
