@@ -12,7 +12,7 @@ export interface ActivationSource {
   readonly value: string;
   readonly gradient: string;
   readonly from: "input" | "output";
-  readonly functions: string;
+  readonly functions: readonly string[];
 }
 
 /** WGSL of a polynomial in `x`, lowest coefficient first, by Horner's rule. */
@@ -50,8 +50,7 @@ const SAFE_TANH = `fn safe_tanh(x: f32) -> f32 {
 
 const SIGMOID = `fn sigmoid(x: f32) -> f32 { return 1.0 / (1.0 + exp(-max(x, -80.0))); }`;
 
-const GELU_TANH = `${SAFE_TANH}
-fn bend(x: f32) -> f32 {
+const GELU_TANH = `fn bend(x: f32) -> f32 {
   return safe_tanh(${Math.sqrt(2 / Math.PI)} * x * fma(0.044715, x * x, 1.0));
 }
 fn gelu_tanh_slope(x: f32) -> f32 {
@@ -65,7 +64,7 @@ export const reluSource: ActivationSource = {
   value: "select(a, 0.0, a < 0.0)",
   gradient: "select(0.0, b, a > 0.0)",
   from: "output",
-  functions: "",
+  functions: [],
 };
 
 /** y = x for x ≥ 0, 0.01·x below (Maas, Hannun and Ng, 2013). */
@@ -73,7 +72,7 @@ export const leakyReluSource: ActivationSource = {
   value: "select(a, 0.01 * a, a < 0.0)",
   gradient: "select(b, 0.01 * b, a < 0.0)",
   from: "input",
-  functions: "",
+  functions: [],
 };
 
 /** y = x·Φ(x), Φ the normal distribution function, good to about 2e-7·|x| (Hendrycks and Gimpel, 2016). */
@@ -81,7 +80,7 @@ export const geluSource: ActivationSource = {
   value: "a * normal_cdf(a)",
   gradient: `b * fma(a * ${1 / Math.sqrt(2 * Math.PI)}, exp(-0.5 * a * a), normal_cdf(a))`,
   from: "input",
-  functions: NORMAL_CDF,
+  functions: [NORMAL_CDF],
 };
 
 /** y = x/2·(1 + tanh(√(2/π)·(x + 0.044715 x³))) (Hendrycks and Gimpel, 2016). */
@@ -89,7 +88,7 @@ export const geluTanhSource: ActivationSource = {
   value: "0.5 * a * (1.0 + bend(a))",
   gradient: "b * gelu_tanh_slope(a)",
   from: "input",
-  functions: GELU_TANH,
+  functions: [SAFE_TANH, GELU_TANH],
 };
 
 /** y = x·σ(x), σ(x) = 1/(1 + exp(−x)) (Elfwing, Uchibe and Doya, 2018). */
@@ -97,7 +96,7 @@ export const siluSource: ActivationSource = {
   value: "a * sigmoid(a)",
   gradient: "b * sigmoid(a) * fma(a, 1.0 - sigmoid(a), 1.0)",
   from: "input",
-  functions: SIGMOID,
+  functions: [SIGMOID],
 };
 
 /** y = tanh(x). */
@@ -105,7 +104,7 @@ export const tanhSource: ActivationSource = {
   value: "safe_tanh(a)",
   gradient: "b * (1.0 - a * a)",
   from: "output",
-  functions: SAFE_TANH,
+  functions: [SAFE_TANH],
 };
 
 /** y = σ(x) = 1/(1 + exp(−x)). */
@@ -113,5 +112,5 @@ export const sigmoidSource: ActivationSource = {
   value: "1.0 / (1.0 + exp(-select(a, -80.0, a < -80.0)))",
   gradient: "b * a * (1.0 - a)",
   from: "output",
-  functions: "",
+  functions: [],
 };

@@ -90,7 +90,7 @@ export function convertAccess(wgsl: string, name: string, wide: string, narrow: 
 }
 
 /** Place of the first `closing` from `start` outside of nested brackets. */
-function endOf(text: string, start: number, closing: "]" | ";"): number {
+export function endOf(text: string, start: number, closing: "]" | ";"): number {
   let depth = 0;
   for (let i = start; i < text.length; i++) {
     if (depth === 0 && text[i] === closing) return i;

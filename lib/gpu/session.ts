@@ -16,6 +16,7 @@ import {
 } from "../graph/leaves.ts";
 import { type MemoryPlan, MemoryPlanner } from "../graph/memory.ts";
 import { byteLength, type Node, storage, storedBytes } from "../graph/node.ts";
+import { held, type Pass } from "../graph/passes/rewrite.ts";
 import { placeOf, plan } from "../graph/plan.ts";
 import { fullPrecision, type StoragePolicy } from "../graph/precision.ts";
 import { bindShape, elements, type Sizes } from "../graph/shape.ts";
@@ -43,6 +44,7 @@ interface Source {
 export class Session {
   readonly gpu: Gpu;
   readonly #policy: StoragePolicy;
+  readonly #passes: readonly Pass[] | undefined;
   readonly #programs: Program[] = [];
   readonly #planner = new MemoryPlanner();
   /** Where each variable lies. */
@@ -56,10 +58,12 @@ export class Session {
    * An empty session on a device, which it does not own.
    *
    * @param policy What its programs store in half precision; nothing unless given.
+   * @param passes What its programs go through first; all of them unless given.
    */
-  constructor(gpu: Gpu, policy: StoragePolicy = fullPrecision) {
+  constructor(gpu: Gpu, policy: StoragePolicy = fullPrecision, passes?: readonly Pass[]) {
     this.gpu = gpu;
     this.#policy = policy;
+    this.#passes = passes;
   }
 
   /**
@@ -75,7 +79,8 @@ export class Session {
     policy: StoragePolicy = this.#policy,
   ): Program {
     if (this.#built) throw new Error("Cannot add a program: the session is built already");
-    const program = new Program(this.gpu, plan(roots, sizes, keep, policy), sizes);
+    const planned = plan(roots, sizes, keep, policy, this.#passes);
+    const program = new Program(this.gpu, planned, sizes);
     this.#programs.push(program);
     this.#planner.add(program.plan, sizes);
     return program;
@@ -178,7 +183,9 @@ export class Session {
     if (owner.op.leaf === "input") return whole(this.#inputs.get(inputAttributes(owner).name)!);
     if (owner.op.leaf === "constant") return whole(this.#constants.get(program)!.get(owner)!);
     const slot = program.plan.slots.get(owner);
-    if (slot === undefined) throw new Error(`Cannot locate a ${owner.op.name}: not of this program`);
+    if (slot === undefined) {
+      throw new Error(`Cannot locate a ${owner.op.name}: not of this program`);
+    }
     return whole(this.#slots[slot]);
   }
 
@@ -269,7 +276,8 @@ export class Session {
     for (const program of programs) program.encode(pass);
     pass.end();
     const last = programs[programs.length - 1];
-    for (const { node, to, offset } of copies) {
+    for (const { node: asked, to, offset } of copies) {
+      const node = held(last.plan, asked);
       const from = this.#locate(last, node);
       encoder.copyBufferToBuffer(
         from.buffer,
@@ -285,7 +293,7 @@ export class Session {
   /** Reads kept nodes of a program that has run. */
   async read(program: Program, nodes: readonly Node[]): Promise<Float32Array<ArrayBuffer>[]> {
     return await this.#download(
-      nodes.map((node) => ({
+      nodes.map((asked) => held(program.plan, asked)).map((node) => ({
         place: this.#locate(program, node),
         count: elements(bindShape(node.shape, program.sizes)),
         half: program.plan.half.has(storage(node)),

@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { Elementwise } from "../../kernels/elementwise.ts";
 import type { Kernel, Params, Tune } from "../../kernels/kernel.ts";
 import type { OnnxBuilder, OnnxValue } from "./onnx.ts";
 import { bindShape, elements, type Shape, type Sizes } from "./shape.ts";
@@ -117,6 +118,15 @@ export interface Op {
   readonly placed?: (node: Node, sizes: Sizes) => readonly number[];
   /** One node for two of this operation that are to be added up; null where there is none. */
   readonly merge?: (a: Node, b: Node) => Node | null;
+  /** The function of its inputs, broadcast to its shape, that each element of it is, if it is one. */
+  readonly elementwise?: (node: Node) => Elementwise;
+  /** A node equal to the bit that takes less, or the node itself. */
+  readonly simplify?: (node: Node) => Node;
+  /**
+   * The binding of its output, where its last launch assigns each element once and reads none, so
+   * that an elementwise function can be applied there; see `lib/graph/passes/fuse.ts`.
+   */
+  readonly epilogue?: string;
   /** Whether it has a backward rule. */
   readonly differentiable: boolean;
   readonly run: (node: Node, context: RunContext) => Dispatch[];
@@ -152,6 +162,12 @@ export interface OpDefinition<A> {
   readonly placed?: (node: Node, attributes: A, sizes: Sizes) => readonly number[];
   /** See {@linkcode Op.merge}. */
   readonly merge?: (a: Node, b: Node) => Node | null;
+  /** See {@linkcode Op.elementwise}. */
+  readonly elementwise?: (attributes: A) => Elementwise;
+  /** See {@linkcode Op.simplify}. */
+  readonly simplify?: (node: Node, attributes: A) => Node;
+  /** See {@linkcode Op.epilogue}. */
+  readonly epilogue?: string;
   /** Shape of the output. @throws TypeError where the inputs do not fit. */
   readonly shape: (inputs: readonly Node[], attributes: A) => Shape;
   /** Element type of the output; f32 unless given. */
@@ -201,7 +217,7 @@ export function operations(): readonly Op[] {
 
 /** Turns a definition into the function that adds its nodes. */
 export function op<A>(definition: OpDefinition<A>): OpFunction<A> {
-  const { taken, placed } = definition;
+  const { taken, placed, elementwise, simplify } = definition;
   const erased: Op = {
     name: definition.name,
     leaf: definition.leaf,
@@ -212,6 +228,9 @@ export function op<A>(definition: OpDefinition<A>): OpFunction<A> {
     taken: taken && ((node, sizes) => taken(node, node.attributes as A, sizes)),
     placed: placed && ((node, sizes) => placed(node, node.attributes as A, sizes)),
     merge: definition.merge,
+    elementwise: elementwise && ((node) => elementwise(node.attributes as A)),
+    simplify: simplify && ((node) => simplify(node, node.attributes as A)),
+    epilogue: definition.epilogue,
     differentiable: definition.backward !== undefined,
     run: (node, context) => definition.run(node, node.attributes as A, context),
     backward: (node, gradient, needs) => {

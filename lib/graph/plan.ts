@@ -9,6 +9,8 @@
  */
 
 import { byteLength, type Node, storage, topological } from "./node.ts";
+import { optimize } from "./passes/optimize.ts";
+import { held, type Pass } from "./passes/rewrite.ts";
 import { fullPrecision, type StoragePolicy } from "./precision.ts";
 import type { Sizes } from "./shape.ts";
 
@@ -17,8 +19,10 @@ const ALIGNMENT = 256;
 
 /** The memory plan of one program. */
 export interface Plan {
-  /** Nodes in order of execution, leaves included. */
+  /** Nodes in order of execution, leaves included, as the passes left them. */
   readonly order: readonly Node[];
+  /** What the passes have made of nodes of the graph, see {@linkcode held}. */
+  readonly replaced: ReadonlyMap<Node, Node>;
   /** Nodes with memory of their own that is half precision. */
   readonly half: ReadonlySet<Node>;
   /** Slot of each computed node that owns memory. */
@@ -49,17 +53,21 @@ export function placeOf(windows: Plan["windows"], node: Node): Window {
 /**
  * Plans the intermediates of the nodes that `roots` rest on.
  *
- * @param keep Nodes that must still hold their value when the program has run.
+ * @param asked Nodes that must still hold their value when the program has run.
  * @param policy Which nodes lie in memory in half precision; none unless given.
+ * @param passes What the program goes through first; all of them unless given.
  */
 export function plan(
   roots: readonly Node[],
   sizes: Sizes,
-  keep: readonly Node[] = [],
+  asked: readonly Node[] = [],
   policy: StoragePolicy = fullPrecision,
+  passes?: readonly Pass[],
 ): Plan {
-  const order = topological(roots);
-  const half = policy(order, keep);
+  const program = optimize(roots, asked, policy, passes);
+  const { replaced, half } = program;
+  const order = topological(program.roots);
+  const keep = asked.map((node) => held(program, node));
   const windows = findWindows(order, sizes, keep, half);
   const owner = (node: Node) => placeOf(windows, node).of;
   const lastUse = new Map<Node, number>();
@@ -95,6 +103,7 @@ export function plan(
   const rank = new Map(ranked.map((slot, position) => [slot, position]));
   return {
     order,
+    replaced,
     half,
     slots: new Map([...slots].map(([node, slot]) => [node, rank.get(slot)!])),
     slotBytes: ranked.map((slot) => bytes[slot]),

@@ -35,6 +35,7 @@ const one: Axis = { letters: "", size: 1, a: 0, b: 0, out: 0 };
 
 const einsumOp = op<Einsum>({
   name: "einsum",
+  epilogue: "c",
   flops: ({ inputs: [a, b] }, { subscripts }, shape) => products(subscripts, shape(a), shape(b)),
   shape: ([a, b, ...rest], { subscripts, bias, addend }) => {
     const parsed = parseSubscripts(subscripts);

@@ -6,20 +6,10 @@
  * @module
  */
 
-import {
-  type Access,
-  elementwise as elementwiseKernel,
-  OPERANDS,
-} from "../../kernels/elementwise.ts";
+import { elementwiseDispatch } from "../graph/elementwise.ts";
 import { type Node, type OnnxLowering, op, type OpFunction } from "../graph/node.ts";
-import {
-  bindShape,
-  elements,
-  formatShape,
-  sameDim,
-  sameShape,
-  type Shape,
-} from "../graph/shape.ts";
+import { formatShape, sameDim, sameShape, type Shape } from "../graph/shape.ts";
+import { filledWith } from "./fill.ts";
 import { sumTo } from "./sum.ts";
 
 interface Map {
@@ -46,42 +36,14 @@ export function broadcastShape(name: string, shapes: readonly Shape[]): Shape {
 }
 
 /**
- * Index terms of an input inside the output's flat index: neighbouring axes that the input has
- * (or lacks) together are one term.
- */
-function indexTerms(shape: readonly number[], out: readonly number[]) {
-  const padded = [...new Array(out.length - shape.length).fill(1), ...shape];
-  const terms: { div: number; mod: number; stride: number }[] = [];
-  let div = 1;
-  let stride = 1;
-  for (let axis = out.length - 1; axis >= 0; axis--) {
-    const present = padded[axis] === out[axis];
-    if (present && out[axis] > 1) {
-      const last = terms[terms.length - 1];
-      if (last !== undefined && last.div * last.mod === div) last.mod *= out[axis];
-      else terms.push({ div, mod: out[axis], stride });
-      stride *= out[axis];
-    }
-    div *= out[axis];
-  }
-  return terms;
-}
-
-/** Whether four neighbouring outputs read four neighbours of the input, or one and the same value. */
-function readsByFour(terms: readonly { div: number; mod: number }[]): boolean {
-  const [first] = terms;
-  if (first === undefined) return true;
-  return first.div === 1 ? first.mod % 4 === 0 : terms.every(({ div }) => div % 4 === 0);
-}
-
-/**
  * Defines an elementwise operation.
  *
  * @param expression WGSL over a, b, c, d (the inputs) and p.c0, p.c1, … (the constants).
  * @param partials For each input, its gradient from the inputs, the output and the output's
  *   gradient, before it is summed over broadcast axes; null where it has none.
- * @param functions WGSL functions that the expression calls.
+ * @param functions WGSL functions that the expression calls, what another calls before it.
  * @param onnx The same as ONNX nodes; absent for what only training computes.
+ * @param simplify See `OpDefinition`.
  */
 export function defineElementwise(
   name: string,
@@ -95,45 +57,25 @@ export function defineElementwise(
     ) => Node)
     | null
   )[],
-  functions?: string,
+  functions: readonly string[] = [],
   onnx?: OnnxLowering<Map>,
+  simplify?: (node: Node, attributes: Map) => Node,
 ): OpFunction<Map> {
+  const made = ({ constants }: Map) => ({ name, expression, functions, constants });
   return op<Map>({
     name,
     onnx,
+    simplify,
+    elementwise: made,
     // As the expression writes them; a function's call counts as one.
     flops: expression.match(/[-+*/]|\w+\(/g)?.length ?? 0,
     shape: (inputs, { to }) => {
       const shapes = inputs.map((input) => input.shape);
       return broadcastShape(name, to === undefined ? shapes : [...shapes, to]);
     },
-    run: (y, { constants }, { shape, sizes }) => {
-      const out = bindShape(y.shape, sizes);
-      const n = elements(out);
-      const params: Record<string, number> = { n };
-      constants.forEach((value, i) => params[`c${i}`] = value);
-      const terms = y.inputs.map((input) =>
-        sameShape(input.shape, y.shape) ? null : indexTerms(shape(input), out)
-      );
-      const width = n % 4 === 0 && terms.every((list) => list === null || readsByFour(list))
-        ? 4
-        : 1;
-      const access = terms.map((list, i): Access => {
-        list?.forEach(({ div, mod, stride }, t) => {
-          params[`${OPERANDS[i]}${t}_div`] = div;
-          params[`${OPERANDS[i]}${t}_mod`] = mod;
-          params[`${OPERANDS[i]}${t}_stride`] = stride;
-        });
-        if (list === null) return { kind: "same", terms: 0 };
-        return { kind: list[0]?.div === 1 ? "vector" : "splat", terms: list.length };
-      });
-      const bind = Object.fromEntries(y.inputs.map((x, i) => [`x_${OPERANDS[i]}`, x]));
-      return [{
-        kernel: elementwiseKernel(name, expression, access, constants.length, width, functions),
-        bind: { ...bind, y },
-        params,
-      }];
-    },
+    run: (y, attributes, { shape }) => [
+      elementwiseDispatch(made(attributes), y.inputs, y, shape),
+    ],
     backward: partials === undefined
       ? undefined
       : (y, g, needs, { constants }) =>
@@ -173,6 +115,12 @@ const multiplyOp = defineElementwise(
   [([, b], g) => multiply(g, b), ([a], g) => multiply(g, a)],
   undefined,
   onnxOperator("Mul"),
+  // By one.
+  (node) => {
+    const [a, b] = node.inputs;
+    const kept = filledWith(b) === 1 ? a : filledWith(a) === 1 ? b : node;
+    return sameShape(kept.shape, node.shape) ? kept : node;
+  },
 );
 const divideOp = defineElementwise(
   "divide",
@@ -187,6 +135,7 @@ const scaleOp = defineElementwise(
   [(_, g, __, [c]) => scale(g, c)],
   undefined,
   (graph, [x], _, { constants: [c] }) => graph.node("Mul", [x, graph.floats(c)]),
+  (node, { constants: [c] }) => c === 1 ? node.inputs[0] : node,
 );
 const sqrtOp = defineElementwise(
   "sqrt",

@@ -16,3 +16,8 @@ const fillOp = op<{ shape: Shape; value: number }>({
 export function fill(shape: Shape, value: number): Node {
   return fillOp([], { shape, value });
 }
+
+/** The value that a node is filled with; undefined where it is another's. */
+export function filledWith({ op, attributes }: Node): number | undefined {
+  return op.name === "fill" ? (attributes as { value: number }).value : undefined;
+}

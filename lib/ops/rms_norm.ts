@@ -57,6 +57,7 @@ const rmsNormOp = op<RmsNorm>({
 
 const rmsNormGradOp = op<RmsNorm>({
   name: "rms_norm_grad",
+  epilogue: "dx",
   flops: 10,
   shape: ([x]) => x.shape,
   run: (dx, attributes, context) => {

@@ -32,7 +32,7 @@ Deno.test("plan() never lets two live values share a slot", () => {
     fc.property(fc.array(fc.nat(), { minLength: 1, maxLength: 40 }), (choices) => {
       const nodes = randomGraph(choices);
       const roots = nodes.slice(-2);
-      const { order, slots, slotBytes } = plan(roots, {}, roots);
+      const { order, slots, slotBytes } = plan(roots, {}, roots, undefined, []);
       // Replay the program and track which node's value each slot holds.
       const holds = new Map<number, Node>();
       for (const node of order) {
@@ -83,7 +83,7 @@ Deno.test("plan() never lets a share be overwritten while something still reads 
   fc.assert(
     fc.property(fc.array(fc.nat(), { minLength: 1, maxLength: 40 }), (choices) => {
       const roots = randomShares(choices);
-      const found = plan(roots, {}, roots);
+      const found = plan(roots, {}, roots, undefined, []);
       windows += found.windows.size;
       // What each share of each buffer holds, and what each node should: a number for a value.
       const memory = new Map<number | Node, number[]>();
@@ -152,7 +152,7 @@ Deno.test("plan() never lets a share be overwritten while something still reads 
 Deno.test("plan() reuses the slots of what has died", () => {
   let x: Node = input("x", [symbol("B"), 8], "f32");
   for (let i = 0; i < 20; i++) x = scale(x, 1.5);
-  assertEquals(plan([x], { B: 4 }, [x]).slotBytes, [128, 128]);
+  assertEquals(plan([x], { B: 4 }, [x], undefined, []).slotBytes, [128, 128]);
 });
 
 Deno.test("plan() gives views and variables updated in place no slot", () => {
