@@ -5,13 +5,14 @@
  */
 
 import { textColumns } from "../formats/text_columns.ts";
+import { type ClaimStatus, readClaim } from "../sweep/claim.ts";
 import { duration, percent } from "../sweep/progress.ts";
 import { readRun } from "../sweep/run_folder.ts";
 import { readSweepRecord } from "../sweep/sweep_record.ts";
 import { lastEpoch, runIds } from "./read_runs.ts";
 
 /**
- * Where a cell stands; a run that has been silent for long is taken for stopped. Halving pauses those
+ * Where a cell stands; it runs as long as a claim on it is alive. Halving pauses those
  * that wait for others at a rung, and drops those that did not come up to them.
  */
 export type CellState =
@@ -45,6 +46,8 @@ export interface CellStatus {
   readonly seconds: number | null;
   /** Why it failed, or was dropped. */
   readonly error: string | null;
+  /** Who runs it, or has left it in the middle; null where it is not claimed. */
+  readonly claim: ClaimStatus | null;
 }
 
 /** A sweep and where it stands. */
@@ -56,9 +59,6 @@ export interface SweepStatus {
   /** Whether missing cells are known: the sweep has left its record. */
   readonly planned: boolean;
 }
-
-/** Seconds of silence after which a run is taken for stopped, where its epochs are no longer. */
-const SILENCE = 300;
 
 /**
  * Reads where the cells of a folder's latest sweep stand.
@@ -90,7 +90,10 @@ async function statusOf(folder: string, known: Known, now: number): Promise<Cell
     const { approach, seed, epochs } = known;
     if (approach === undefined) return null; // A folder that is none of ours.
     const nothing = { epoch: 0, accuracy: null, age: null, seconds: null, error: null };
-    return { id, approach, seed: seed!, epochs: epochs!, state: "missing", ...nothing };
+    const cell = { id, approach, seed: seed!, epochs: epochs!, ...nothing };
+    const claim = await readClaim(folder, now);
+    if (claim?.live) return { ...cell, state: "running", seconds: 0, claim };
+    return { ...cell, state: "missing", claim };
   }
   const { approach, cell: { seed, settings } } = run;
   const cell = { id, approach, seed, epochs: settings.epochs };
@@ -107,6 +110,7 @@ async function statusOf(folder: string, known: Known, now: number): Promise<Cell
       state: "done",
       seconds: run.times?.seconds ?? null,
       error: null,
+      claim: null,
     };
   }
   const seconds = Math.max(0, (changed - begun) / 1000);
@@ -117,10 +121,11 @@ async function statusOf(folder: string, known: Known, now: number): Promise<Cell
       ...{ ...cell, epoch, accuracy, age, seconds },
       state: dropped ? "dropped" : "paused",
       error: dropped && `place ${dropped.rank} of ${dropped.settings} settings there`,
+      claim: null,
     };
   }
-  const quiet = Math.max(SILENCE, 3 * seconds / Math.max(epoch, 1));
-  const state = failed ? "failed" : age > quiet ? "stopped" : "running";
+  const claim = await readClaim(folder, now);
+  const state = failed ? "failed" : claim?.live ? "running" : "stopped";
   return {
     ...cell,
     epoch,
@@ -129,6 +134,7 @@ async function statusOf(folder: string, known: Known, now: number): Promise<Cell
     state,
     seconds: state === "running" ? seconds + age : seconds,
     error: failed ? run.error : null,
+    claim,
   };
 }
 
@@ -170,6 +176,21 @@ const order: readonly CellState[] = [
   ...(["running", "failed", "stopped", "paused", "missing", "dropped", "done"] as const),
 ];
 
+/** Who runs a cell, or what becomes of one that nobody runs any more. */
+function remark({ state, claim, age }: CellStatus): string {
+  if (state === "stopped") {
+    const left = `last sign ${duration(claim?.age ?? age!)} ago`;
+    return claim === null ? left : `will be taken over; ${left}`;
+  }
+  if (state !== "running" || claim === null) return "";
+  const { host, since, age: beat } = claim;
+  return [
+    ...host === null ? [] : [`on ${host}`],
+    ...since === null ? [] : [`since ${since.toISOString().slice(0, 16).replace("T", " ")} UTC`],
+    `heartbeat ${duration(beat)} ago`,
+  ].join(", ");
+}
+
 /** The status as text: counts and time left, then every cell. */
 export function statusText({ cells, others, planned }: SweepStatus): string {
   const counts = order.map((state) => [state, cells.filter((c) => c.state === state).length]);
@@ -191,8 +212,7 @@ export function statusText({ cells, others, planned }: SweepStatus): string {
     cell.state === "missing" ? "" : `epoch ${cell.epoch}/${cell.epochs}`,
     cell.accuracy === null ? "" : `${percent(cell.accuracy)} %`,
     cell.seconds === null ? "" : duration(cell.seconds),
-    cell.error ??
-      (["running", "stopped"].includes(cell.state) ? `last sign ${duration(cell.age!)} ago` : ""),
+    cell.error ?? remark(cell),
   ]);
   return [
     head,

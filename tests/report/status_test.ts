@@ -1,6 +1,7 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type CellStatus, readStatus, secondsLeft, statusText } from "../../lib/report/status.ts";
 import { cellId } from "../../lib/sweep/cell.ts";
+import { claimRun } from "../../lib/sweep/claim.ts";
 import { openRun, writeError } from "../../lib/sweep/run_folder.ts";
 import { runSweep } from "../../lib/sweep/runner.ts";
 import { writeSweepRecord } from "../../lib/sweep/sweep_record.ts";
@@ -18,8 +19,15 @@ Deno.test("readStatus() tells done, failed, running, stopped and missing cells a
     await runSweep(sweep.slice(0, 1), runCell, options(folder));
     for (const i of [1, 2, 3]) await open(i);
     await writeError(`${folder}/${describe(1).id}`, "Cannot go on");
-    const long = new Date(Date.now() - 3_600_000);
-    await Deno.utime(`${folder}/${describe(3).id}/run.json`, long, long);
+    const at = async (i: number, seconds: number) => {
+      const path = `${folder}/${describe(i).id}/claim-1.json`;
+      const since = "2026-01-02T03:04:05.678Z";
+      await Deno.writeTextFile(path, JSON.stringify({ token: "x", host: "node-7", since }));
+      const time = new Date(Date.now() - 1000 * seconds);
+      await Deno.utime(path, time, time);
+    };
+    await at(2, 4);
+    await at(3, 40);
     const states = async () =>
       (await readStatus(folder, Date.now())).cells.map(({ state }) => state).sort();
     assertEquals(await states(), ["done", "failed", "running", "stopped"]);
@@ -43,11 +51,22 @@ Deno.test("readStatus() tells done, failed, running, stopped and missing cells a
     const text = statusText(status);
     assertStringIncludes(text, "5 cells: 1 running, 1 failed, 1 stopped, 2 missing");
     assertStringIncludes(text, "Cannot go on");
+    assertMatch(text, /on node-7, since 2026-01-02 03:04 UTC, heartbeat \d+\.\d s ago/);
+    assertMatch(text, /will be taken over; last sign 4\d\.\d s ago/);
     assertStringIncludes(text, "1 other runs in the folder");
     // Tried again after it failed: at work, until it fails again.
     await new Promise((resolve) => setTimeout(resolve, 20));
     await open(1);
-    assertEquals((await readStatus(folder, Date.now())).cells[0].state, "running");
+    const claim = (await claimRun(`${folder}/${describe(1).id}`))!;
+    const [again] = (await readStatus(folder, Date.now())).cells;
+    assertEquals([again.state, again.claim?.host], ["running", Deno.hostname()]);
+    await claim.release(); // Interrupted: it holds no result, and nobody runs it.
+    const left = (await readStatus(folder, Date.now())).cells[0];
+    assertEquals([left.state, left.claim], ["stopped", null]);
+    // Claimed, and not yet begun.
+    const early = (await claimRun(`${folder}/${describe(4).id}`))!;
+    assertEquals((await readStatus(folder, Date.now())).cells[3].state, "running");
+    await early.release();
   }));
 
 Deno.test("secondsLeft() goes by the same approach, and shares the rest among what runs", () => {
@@ -57,7 +76,7 @@ Deno.test("secondsLeft() goes by the same approach, and shares the rest among wh
     seconds: number | null,
     epoch = 0,
   ) => ({
-    ...{ id: "", seed: 0, accuracy: null, age: null, error: null, epochs: 4 },
+    ...{ id: "", seed: 0, accuracy: null, age: null, error: null, epochs: 4, claim: null },
     ...{ state, approach, seconds, epoch },
   });
   assertEquals(secondsLeft([cell("missing", "a", null)]), null);
