@@ -4,7 +4,7 @@
  * @module
  */
 
-import { BERT_TINY, T5_SMALL } from "../workload.ts";
+import { BERT_TINY, T5_SMALL, T5_TINY } from "../workload.ts";
 import type { Row } from "../report.ts";
 import { compare, type Comparison, type Effort, type PeerResult } from "./compare.ts";
 import { matmulJob, modelJob, productRow } from "./jobs.ts";
@@ -64,10 +64,12 @@ export async function runPeers(
     }
     if (absent.some(({ engine }) => engine === "ours")) return { results: [], absent };
     const { software } = engines[0].hello;
-    const effort: Effort = quick ? { rounds: 3, roundMs: 150 } : { rounds: 7, roundMs: 400 };
+    const effort: Effort = quick ? { rounds: 3, roundMs: 150 } : { rounds: 9, roundMs: 300 };
     const results: PeerResult[] = [];
     for (const { name, make } of jobsFor(software)) {
-      if (!name.includes(filter) || (filter === "" && software && name.startsWith("T5"))) continue;
+      if (!name.includes(filter) || (filter === "" && software && name.startsWith("T5-small"))) {
+        continue;
+      }
       print(name);
       results.push(...await compare(engines, await make(), effort));
     }
@@ -109,6 +111,7 @@ function jobsFor(software: boolean): { name: string; make: () => Promise<Compari
     ...(software ? [512, 1024] : [512, 1024, 4096]).map(matmul),
     model(BERT_TINY, "step"),
     model(BERT_TINY, "inference"),
+    model(T5_TINY, "step"),
     model(T5_SMALL, "step"),
     // Half precision rounds elsewhere in each engine.
     ...software

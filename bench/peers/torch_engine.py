@@ -147,7 +147,6 @@ def t5(model, tensors):
         module = peft.get_peft_model(
             module,
             peft.LoraConfig(
-                task_type="SEQ_2_SEQ_LM",
                 r=options["rank"],
                 lora_alpha=options["alpha"],
                 lora_dropout=0.0,
