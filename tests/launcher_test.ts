@@ -93,8 +93,9 @@ Deno.test("the launcher hands over to the task where nothing lies outside", asyn
 
 Deno.test("a folder outside extends the task's own permission set, as deno.json has it", () =>
   withFolder(async (outside) => {
-    // predict's --out is a file, export's has another folder beside it: see their own tests.
-    const { test: _, predict: __, export: ___, ...sets } = config.permissions;
+    // predict's --out is a file, export's has another folder beside it, slurm is a way to run sweep:
+    // see their own tests.
+    const { test: _, predict: __, export: ___, slurm: ____, ...sets } = config.permissions;
     for (const [name, set] of Object.entries(sets)) {
       const own = (kind: "read" | "write") => (set as Record<string, string[]>)[kind] ?? [];
       const [run, q, noPrompt, named, ...rest] = await dryRun([name, `--out=${outside}/new`]);
@@ -276,6 +277,32 @@ Deno.test("FFI is granted to ONNX Runtime's folder, where it computes alone", as
   assertEquals(await dryRun(["sweep", ...webgpu]), ["task", "-q", "sweep", ...webgpu]);
 });
 
+Deno.test("a sweep on Slurm has a set of its own, which may run Slurm's programs alone", () =>
+  withFolder(async (outside) => {
+    const { slurm: { run, ...rest }, sweep } = config.permissions;
+    assertEquals(run, ["sbatch", "squeue", "scancel"]);
+    assertEquals(rest, sweep);
+    const start = ["run", "-q", "--no-prompt", "-P=slurm"];
+    for (const args of [["--executor", "slurm"], ["--executor=slurm", "--eval-backend=ort"]]) {
+      assertEquals(await dryRun(["sweep", ...args]), [...start, "experiments/sweep.ts", ...args]);
+      const experiment = ["experiment", "gpt2-lora", ...args];
+      assertEquals(await dryRun(experiment), [
+        ...[...start, "experiments/experiment.ts"],
+        ...experiment.slice(1),
+      ]);
+    }
+    const args = ["--out", `${outside}/o`, "--executor", "slurm"];
+    assertEquals(await dryRun(["sweep", ...args]), [
+      ...start,
+      `--allow-read=.,${outside}/o`,
+      `--allow-write=runs,.cache,${outside}/o`,
+      "experiments/sweep.ts",
+      ...args,
+    ]);
+    const local = ["sweep", "--executor", "local"];
+    assertEquals(await dryRun(local), ["task", "-q", ...local]);
+  }));
+
 Deno.test("deno.onnx.lock adds ONNX Runtime to deno.lock, which nobody else fetches", async () => {
   interface Lock {
     specifiers: Record<string, string>;
@@ -350,7 +377,7 @@ Deno.test("without Deno, or with one that is too old, npm is needed", () =>
     assertEquals(await start(), missing);
   }));
 
-Deno.test("tests go on without Chromium where it may not be installed, and say so", () =>
+Deno.test("tests go on without Chromium and Slurm where they may not be installed, and say so", () =>
   withFolder(async (folder) => {
     const project = `${folder}/project`;
     await Deno.mkdir(`${project}/lib/std/assert`, { recursive: true });
@@ -373,8 +400,15 @@ Deno.test("tests go on without Chromium where it may not be installed, and say s
     const without = await start();
     assertEquals([without.code, without.out], [0, "ran\n"], without.err);
     assertStringIncludes(without.err, "tunegrid: found no Chromium: the tests of reports in a");
-    await Deno.writeTextFile(`${bin}/chromium`, "#!/bin/sh\n", { mode: 0o755 });
-    assertEquals((await start()).err.includes("Chromium"), false);
+    assertStringIncludes(
+      without.err,
+      "tunegrid: found no Slurm: the tests on a real one are skipped",
+    );
+    for (const name of ["chromium", "slurmctld", "slurmd", "munged", "sbatch"]) {
+      await Deno.writeTextFile(`${bin}/${name}`, "#!/bin/sh\n", { mode: 0o755 });
+    }
+    const { err } = await start();
+    assertEquals([err.includes("Chromium"), err.includes("Slurm")], [false, false]);
   }));
 
 Deno.test("the first start sets up, the second starts at once", () =>

@@ -128,6 +128,60 @@ export async function prepareCells(
   base: Base,
   data: Dataset,
 ): Promise<PreparedCells> {
+  const { cells, notes, prefix, labelWords, start } = await resolveCells(experiment, base, data);
+  // Where it is not to be had, nothing is trained.
+  if (experiment.evalBackend === "ort") await loadOnnxRuntime();
+  const gpu = await openFor(experiment.precision);
+  const { probe } = await numericsFingerprint(gpu);
+  const encoder = new Encoder(base, prefix);
+  const { recompute, memory, checkpoint, keepFeatures } = experiment;
+  const execution: Execution = { recompute, memory, checkpoint, keepFeatures };
+  return {
+    cells,
+    train: (cell, hooks) =>
+      trainCell({ gpu, base, data, encoder, labelWords, execution, start }, cell, hooks),
+    pinKernels: (kernels) => {
+      gpu.kernelChoices.clear();
+      for (const [key, name] of Object.entries(kernels)) gpu.kernelChoices.set(key, name);
+    },
+    adapter: {
+      name: gpu.adapter.description,
+      limitsDigest: digestJson(gpu.adapter.limits).slice(0, 16),
+      limits: gpu.limits,
+      probe,
+    },
+    notes,
+    close: () => gpu.destroy(),
+  };
+}
+
+/**
+ * The cells of an experiment, and facts about its base and data, without a device to run them.
+ *
+ * @throws Error, TypeError or RangeError saying what of base, data or experiment does not fit.
+ */
+export async function planSweep(
+  experiment: ResolvedExperiment,
+): Promise<Pick<PreparedSweep, "cells" | "notes">> {
+  const base = await openBase(experiment.base);
+  const { cells, notes } = await resolveCells(experiment, base, await openData(experiment));
+  return { cells, notes };
+}
+
+/** Cells of an experiment on a base and data that are open, with what they share. */
+interface ResolvedCells {
+  readonly cells: Cell[];
+  readonly notes: string[];
+  readonly prefix: string;
+  readonly labelWords: LabelWords | null;
+  readonly start: StartDelta | null;
+}
+
+async function resolveCells(
+  experiment: ResolvedExperiment,
+  base: Base,
+  data: Dataset,
+): Promise<ResolvedCells> {
   const { labels } = data;
   const capable = base.build(labels.length, false).textToText !== undefined;
   checkTask(experiment.task, capable, base.name);
@@ -146,35 +200,18 @@ export async function prepareCells(
   };
   const start = experiment.start === null ? null : await openStart(experiment.start);
   if (start !== null) context.start = { name: start.name, digest: start.digest };
-  if (experiment.evalBackend === "ort") {
-    await loadOnnxRuntime(); // where it is not to be had, nothing is trained
-    context.evalBackend = "ort";
-  }
+  if (experiment.evalBackend === "ort") context.evalBackend = "ort";
   const cells = expandGrid(experiment, context);
   if (start !== null) await checkStart(start, cells, base, labels.length);
   const labelWords = textToText
     ? { words, ids: words.map((word) => base.tokenizer.encodeBare(word)) }
     : null;
   checkCells(cells, base, data, labelWords);
-  const gpu = await openFor(experiment.precision);
-  const { probe } = await numericsFingerprint(gpu);
-  const encoder = new Encoder(base, context.task.prefix);
-  const { recompute, memory, checkpoint, keepFeatures } = experiment;
-  const execution: Execution = { recompute, memory, checkpoint, keepFeatures };
   return {
     cells,
-    train: (cell, hooks) =>
-      trainCell({ gpu, base, data, encoder, labelWords, execution, start }, cell, hooks),
-    pinKernels: (kernels) => {
-      gpu.kernelChoices.clear();
-      for (const [key, name] of Object.entries(kernels)) gpu.kernelChoices.set(key, name);
-    },
-    adapter: {
-      name: gpu.adapter.description,
-      limitsDigest: digestJson(gpu.adapter.limits).slice(0, 16),
-      limits: gpu.limits,
-      probe,
-    },
+    prefix: context.task.prefix,
+    labelWords,
+    start,
     notes: [
       `Base ${base.name} (${base.digest.slice(0, 12)}), data ${context.data.name} (${
         data.digest.slice(0, 12)
@@ -188,7 +225,6 @@ export async function prepareCells(
       ...start === null ? [] : [`Start: ${start.name} (${start.digest.slice(0, 12)})`],
       ...dataNotes(data),
     ],
-    close: () => gpu.destroy(),
   };
 }
 

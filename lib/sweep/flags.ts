@@ -15,6 +15,7 @@ import { spreadAxes } from "./method_axes.ts";
 import { type MethodRegistry, type MethodRequest, readMethods } from "./method_spec.ts";
 import { parseDuration } from "./parse_duration.ts";
 import { isReference } from "./references.ts";
+import { slurmUsage } from "./slurm/options.ts";
 import { parseSetting, settingFlags, splitValues, textValue } from "./setting_text.ts";
 
 /**
@@ -77,6 +78,8 @@ Settings for every method; several values, separated by commas, make a grid:
   --class-weights none|balanced|0:1,1:3       weight of each class in the loss
   --patience N (none)           stop after N epochs without a better --metric accuracy|f1|loss
   --keep last|best              the epoch whose weights and predictions are kept
+
+${slurmUsage}
 
 With another base, data or file than the default experiment's, its settings do not apply.`;
 }

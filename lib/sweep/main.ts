@@ -1,15 +1,18 @@
 import { discardUnfinishedWrites } from "../formats/atomic.ts";
-import { cellId } from "./cell.ts";
+import { type Cell, cellId } from "./cell.ts";
 import { environment } from "./environment.ts";
 import type { Experiment, ResolvedExperiment } from "./experiment.ts";
 import { experimentFromArgs, usage } from "./flags.ts";
 import { jsonLine, jsonReporter } from "./json_reporter.ts";
 import { methodInfo, type MethodRegistry, type MethodSpec } from "./method_spec.ts";
 import { findPublished, type PublishedTable } from "./published.ts";
-import { duration, standardReporter } from "./progress.ts";
+import { duration, standardReporter, terminalStatus } from "./progress.ts";
 import type { PreparedSweep } from "./run_cell.ts";
 import { isDone, openOut, readRun } from "./run_folder.ts";
-import { runFolder, runSweep } from "./runner.ts";
+import { runFolder, runSweep, type SweepSummary } from "./runner.ts";
+import { runOnSlurm, type SlurmSummary } from "./slurm/driver.ts";
+import { takeExecutor } from "./slurm/options.ts";
+import { checkSlurm } from "./slurm/queue.ts";
 import { type PlannedCell, writeSweepRecord } from "./sweep_record.ts";
 import { writeTable } from "./table.ts";
 
@@ -18,6 +21,10 @@ export interface SweepParts {
   methods: MethodRegistry;
   /** Loads base and data, and resolves the cells. */
   prepare(experiment: ResolvedExperiment): Promise<PreparedSweep>;
+  /** The cells alone, without a device, for an executor that hands them on; absent: there is none. */
+  plan?(experiment: ResolvedExperiment): Promise<Pick<PreparedSweep, "cells" | "notes">>;
+  /** All words that the script was called with, for processes that run cells of it. */
+  readonly command?: readonly string[];
   /** Describes what would run, without running it. */
   dryRun(experiment: ResolvedExperiment): Promise<string>;
   /** What the command does and how it is called, for `--help`. */
@@ -40,6 +47,9 @@ const LOG_FORMAT = "--log-format";
 /** Time that a running cell is given to stop by itself, milliseconds. */
 const GRACE = 5000;
 
+/** The same where a scheduler stops it: it kills the process itself when its own time is over. */
+const SCHEDULED_GRACE = 120_000;
+
 /**
  * Runs a sweep from a command line and ends the process: 0 when every cell has a result, 1 when one
  * failed or the input was refused, 130 when interrupted.
@@ -53,18 +63,20 @@ export async function main(
   parts: SweepParts,
 ): Promise<never> {
   const controller = new AbortController();
+  const grace = args.some((arg) => /^--cells(=|$)/.test(arg)) ? SCHEDULED_GRACE : GRACE;
   const leave = (): never => {
     discardUnfinishedWrites();
     Deno.exit(130);
   };
   for (const name of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(name, () => {
-      if (controller.signal.aborted) leave(); // Asked twice: at once.
+      // A person who asks twice means at once; a scheduler tells a process and its shell, and again.
+      if (controller.signal.aborted) return name === "SIGINT" ? leave() : undefined;
       controller.abort(new Interrupted(name));
-      setTimeout(leave, 2 * GRACE);
+      setTimeout(leave, 2 * grace);
     });
   }
-  const code = await sweepMain(experiment, args, parts, controller.signal);
+  const code = await sweepMain(experiment, args, parts, controller.signal, grace);
   discardUnfinishedWrites();
   Deno.exit(code);
 }
@@ -73,6 +85,7 @@ export async function main(
  * {@linkcode main} without ending the process.
  *
  * @param signal Stops the sweep, with an {@linkcode Interrupted} as its reason
+ * @param grace Milliseconds that a running cell is then given to stop by itself
  * @returns The exit code
  */
 export async function sweepMain(
@@ -80,19 +93,21 @@ export async function sweepMain(
   args: readonly string[],
   parts: SweepParts,
   signal: AbortSignal,
+  grace: number = GRACE,
 ): Promise<number> {
   let where = "";
-  let prepared: PreparedSweep | null = null;
+  const prepared: { cells: readonly Cell[] | null; close(): void } = { cells: null, close() {} };
   let timer: ReturnType<typeof setTimeout> | undefined;
   let settled = false;
   const stopped = Promise.withResolvers<never>();
   const onAbort = (): void => {
     // Preparing has nothing to bring to an end; a running cell stops at its next step.
-    timer = setTimeout(() => stopped.reject(signal.reason), prepared === null ? 0 : GRACE);
+    timer = setTimeout(() => stopped.reject(signal.reason), prepared.cells === null ? 0 : grace);
   };
   signal.addEventListener("abort", onAbort);
   const work = async (): Promise<number> => {
-    const { words: rest, json } = takeLogFormat(args);
+    const { words: own, json } = takeLogFormat(args);
+    const { words: rest, slurm, cells: only } = takeExecutor(own);
     const words = rest.filter((arg) => arg !== DRY_RUN);
     const resolved = await experimentFromArgs(words, experiment, parts.methods);
     if (resolved === null) {
@@ -105,11 +120,35 @@ export async function sweepMain(
     }
     const { out } = resolved;
     where = out;
+    if (slurm !== null) checkForSlurm(resolved, parts);
     await openOut(out);
     signal.throwIfAborted();
-    prepared = await parts.prepare(resolved);
+    if (slurm !== null) {
+      const { cells, notes } = await parts.plan!(resolved);
+      prepared.cells = cells;
+      signal.throwIfAborted();
+      const runAll: RunAll = (label, tell) =>
+        runOnSlurm(cells, {
+          ...{ out, label, tell, signal, options: slurm },
+          words: takeExecutor(parts.command!).words,
+          status: json ? () => {} : terminalStatus(),
+        });
+      return await runPrepared({ cells, notes }, runAll, resolved, parts, json);
+    }
+    const sweep = await parts.prepare(resolved);
+    Object.assign(prepared, { cells: sweep.cells, close: () => sweep.close() });
     signal.throwIfAborted();
-    return await runPrepared(prepared, resolved, parts, signal, json);
+    const runAll: RunAll = (label, _, cells = sweep.cells) =>
+      runSweep(cells, sweep.runCell, {
+        ...{ out, label, signal, budget: resolved.budget },
+        environment: environment(sweep.adapter ?? null),
+        reporter: json ? jsonReporter((line) => console.log(line)) : standardReporter(),
+        halving: resolved.halving === null
+          ? null
+          : { eta: resolved.halving, choose: resolved.choose },
+      });
+    if (only !== null) return await runShare(sweep, only, runAll, parts);
+    return await runPrepared(sweep, runAll, resolved, parts, json);
   };
   try {
     return await Promise.race([work().finally(() => settled = true), stopped.promise]);
@@ -118,7 +157,7 @@ export async function sweepMain(
       console.error(`error: ${error instanceof Error ? error.message : error}`);
       return 1;
     }
-    const cells = (prepared as PreparedSweep | null)?.cells ?? [];
+    const cells = prepared.cells ?? [];
     const done = await Promise.all(cells.map((cell) => isDone(runFolder(where, cell))));
     const kept = cells.length === 0
       ? "no cell was begun"
@@ -130,7 +169,7 @@ export async function sweepMain(
     clearTimeout(timer);
     signal.removeEventListener("abort", onAbort);
     // What still runs would trip over a device that is gone; the process ends soon.
-    if (settled) (prepared as PreparedSweep | null)?.close();
+    if (settled) prepared.close();
   }
 }
 
@@ -149,16 +188,65 @@ function takeLogFormat(args: readonly string[]): { words: string[]; json: boolea
   return { words, json: format === "json" };
 }
 
+type Label = (method: MethodSpec) => string;
+
+type Tell = (event: string, facts: Readonly<Record<string, unknown>>, text: string) => void;
+
+/** Runs cells, all of them where none are named, here or elsewhere. */
+type RunAll = (
+  label: Label,
+  tell: Tell,
+  cells?: readonly Cell[],
+) => Promise<SweepSummary & Partial<SlurmSummary>>;
+
+function labelOf(methods: MethodRegistry): Label {
+  return ({ name, options }) => methodInfo(name, methods).label(options);
+}
+
+/** Refuses what needs all cells in one process. */
+function checkForSlurm({ budget, halving }: ResolvedExperiment, parts: SweepParts): void {
+  if (parts.plan === undefined || parts.command === undefined) {
+    throw new TypeError("Cannot use --executor slurm: this command cannot hand its cells over");
+  }
+  if (budget !== null || halving !== null) {
+    throw new TypeError(
+      `Cannot use --${
+        budget === null ? "halving" : "budget"
+      } with --executor slurm: its tasks do ` +
+        `not wait for each other; use --time for their limit, or --sample for fewer cells`,
+    );
+  }
+  checkSlurm();
+}
+
+/** Runs some of the cells, for a job array's task; the tables are left to who submitted it. */
+async function runShare(
+  { cells }: PreparedSweep,
+  ids: readonly string[],
+  runAll: RunAll,
+  { methods }: SweepParts,
+): Promise<number> {
+  const byId = new Map(cells.map((cell) => [cellId(cell), cell]));
+  const unknown = ids.find((id) => !byId.has(id));
+  if (unknown !== undefined) {
+    throw new RangeError(
+      `Cannot run cell ${unknown}: the sweep has no such cell; where base, data or version have ` +
+        `changed since it was submitted, submit it again`,
+    );
+  }
+  const { failed } = await runAll(labelOf(methods), () => {}, ids.map((id) => byId.get(id)!));
+  return failed > 0 ? 1 : 0;
+}
+
 async function runPrepared(
-  { cells, runCell, adapter, notes }: PreparedSweep,
-  { out, choose, budget, halving }: ResolvedExperiment,
+  { cells, notes }: Pick<PreparedSweep, "cells" | "notes">,
+  runAll: RunAll,
+  { out, choose, budget }: ResolvedExperiment,
   { methods, published }: SweepParts,
-  signal: AbortSignal,
   json: boolean,
 ): Promise<number> {
-  const tell = (event: string, facts: Readonly<Record<string, unknown>>, text: string): void =>
-    console.log(json ? jsonLine(event, facts) : text);
-  const label = ({ name, options }: MethodSpec) => methodInfo(name, methods).label(options);
+  const tell: Tell = (event, facts, text) => console.log(json ? jsonLine(event, facts) : text);
+  const label = labelOf(methods);
   const find = findPublished(published, methods);
   const publishedNotes = published
     ? [`Published: ${published.source}; ${published.measured}.`]
@@ -173,17 +261,15 @@ async function runPrepared(
     published: find(cell.method),
   }));
   await writeSweepRecord(out, { cells: planned, notes: publishedNotes, choose });
-  const summary = await runSweep(cells, runCell, {
-    out,
-    label,
-    environment: environment(adapter ?? null),
-    reporter: json ? jsonReporter((line) => console.log(line)) : standardReporter(),
-    signal,
-    budget,
-    halving: halving === null ? null : { eta: halving, choose },
-  });
+  const summary = await runAll(label, tell);
   if (summary.skipped > 0 && !json) {
     console.log(`${summary.skipped} of ${cells.length} cells were done before, in ${out}`);
+  }
+  if (summary.left) {
+    const text = `${summary.left} cells wait or run; the same command watches them, ` +
+      `./tunegrid status ${out} shows how far they are`;
+    tell("end", { ...summary }, text);
+    return 0;
   }
   const left = budget === null ? [] : await notRun(out, planned, budget);
   const belowTable = { find, notes: [...publishedNotes, ...left] };

@@ -148,3 +148,18 @@ export function standardReporter(): SweepReporter {
     }
   });
 }
+
+/** Shows one line at the terminal's last row, in place of the one before; elsewhere nothing. */
+export function terminalStatus(): (text: string | null) => void {
+  if (!Deno.stdout.isTerminal()) return () => {};
+  const encoder = new TextEncoder();
+  return (text) => {
+    let line = text ?? "";
+    try {
+      line = line.slice(0, Deno.consoleSize().columns - 1);
+    } catch {
+      // A terminal that does not tell its size.
+    }
+    Deno.stdout.writeSync(encoder.encode(`\r\x1b[2K${line}`));
+  };
+}

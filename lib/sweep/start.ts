@@ -33,11 +33,13 @@ export async function start(
     about,
     published,
     methods,
+    command: Deno.args,
     // Loaded only when there is something to run or to plan: they bring the whole engine.
     prepare: async (resolved) => {
       if (resolved.evalBackend === "ort") checkOnnxRuntimeGranted();
       return await (await import("./cell_runner.ts")).prepareSweep(resolved);
     },
+    plan: async (resolved) => await (await import("./cell_runner.ts")).planSweep(resolved),
     dryRun: async (resolved) => await (await import("./dry_run.ts")).dryRun(resolved, published),
   });
 }
