@@ -1,3 +1,4 @@
+import { shown } from "../formats/strict_json.ts";
 import type { KeyValueSite, LinearSite, Site } from "../layers/site.ts";
 
 /** Query and value projections, by the names that the families give them. */
@@ -36,7 +37,7 @@ export function linearTargets(
     : wanted.find((name) => !linear.some(({ path }) => endsIn(path, name)));
   if (missing !== undefined) {
     throw new RangeError(
-      `Cannot attach ${method}: target "${missing}" matches no layer; found ${
+      `Cannot attach ${method}: target ${shown(missing)} matches no layer; found ${
         lastParts(linear).join(", ")
       }`,
     );

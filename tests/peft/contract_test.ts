@@ -465,6 +465,13 @@ Deno.test("a LoRA target that matches no layer lists those that there are", () =
     RangeError,
     'Cannot attach lora: target "query" matches no layer; found q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, score',
   );
+  const targets = "x".repeat(20_000);
+  const error = assertThrows(
+    () => attachMethod(model(), methods.lora, methods.lora.parse({ targets })),
+    RangeError,
+    "(20002 characters) matches no layer",
+  );
+  assert(error.message.length < 500, error.message);
 });
 
 Deno.test("IA3 refuses a feed-forward name that is none of its targets", () => {

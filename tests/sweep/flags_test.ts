@@ -1,5 +1,10 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { type Experiment, resolveExperiment, sweep } from "../../lib/sweep/experiment.ts";
+import {
+  checkExperimentValue,
+  type Experiment,
+  resolveExperiment,
+  sweep,
+} from "../../lib/sweep/experiment.ts";
 import { experimentFromArgs } from "../../lib/sweep/flags.ts";
 import { resolveLabelWords } from "../../lib/sweep/label_words.ts";
 import { registry, withFolder } from "./fake_sweep.ts";
@@ -232,4 +237,14 @@ Deno.test("resolveLabelWords() matches words to classes", () => {
   assertEquals(resolveLabelWords({ 1: "good", 0: "bad" }, ["0", "1"]), ["bad", "good"]);
   assertThrows(() => resolveLabelWords(["a", "b"], ["0", "1", "2"]), RangeError, "3 labels");
   assertThrows(() => resolveLabelWords({ 0: "a", 2: "b" }, ["0", "1"]), RangeError, "are 0, 1");
+});
+
+Deno.test("a checkpoint's interval is one number above zero", () => {
+  const check = (value: unknown) => checkExperimentValue("checkpoint", value);
+  for (const value of [null, { steps: 1 }, { seconds: 0.5 }]) check(value);
+  const wrong = [{}, 5, { steps: 1.5 }, { steps: 0 }, { seconds: -1 }, { seconds: Infinity }];
+  const odd = [{ seconds: "9" }, { seconds: { valueOf: [], toString: 1 } }, { other: 3 }];
+  for (const value of [...wrong, ...odd]) {
+    assertThrows(() => check(value), RangeError, "Cannot use checkpoint");
+  }
 });
