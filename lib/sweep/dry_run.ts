@@ -119,6 +119,7 @@ function cellsOf(experiment: ResolvedExperiment, { name, labels }: DataSize): Ce
 
 function planTable(planned: readonly PlannedGroup[], published?: PublishedTable): string {
   const find = findPublished(published, methods);
+  const keeps = planned.some(({ plan }) => plan.planned.kept !== undefined);
   const rows = planned.map(({ cell, label, plan }) => {
     const { parameters, planned: bytes, stepOperations, operations, recomputed } = plan;
     const row = find(cell.method);
@@ -134,6 +135,7 @@ function planTable(planned: readonly PlannedGroup[], published?: PublishedTable)
       trainable: bytesText(bytes.trainable),
       optimizer: bytesText(bytes.optimizer),
       activations: bytesText(bytes.activations),
+      ...keeps && { kept: bytes.kept === undefined ? "–" : bytesText(bytes.kept) },
       "in all": bytesText(bytes.peakBytes),
       "FLOP/step": stepOperations === 0 ? "–" : scientific(stepOperations),
       "FLOP/run": scientific(operations),
@@ -155,6 +157,9 @@ function notes(
   return [
     ...(planned.some(({ plan }) => plan.recomputed)
       ? ["* The backward pass computes the blocks' insides again."]
+      : []),
+    ...(planned.some(({ plan }) => plan.planned.kept !== undefined)
+      ? ["Kept: what no training changes, computed once for each example and counted once."]
       : []),
     ...(published ? [`Published: ${published.source}; ${published.measured}.`] : []),
     ...over.map(({ label }) =>

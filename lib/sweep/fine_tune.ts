@@ -142,6 +142,7 @@ function experimentOf(options: FineTuneOptions): Experiment {
     labelWords: options.labelWords,
     prefix: options.prefix,
     recompute: options.recompute,
+    keepFeatures: options.keepFeatures,
     memory: options.memory,
   };
   const entries = Object.entries(given).filter(([, value]) => value !== undefined);

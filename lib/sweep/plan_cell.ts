@@ -17,6 +17,7 @@ import { methods } from "../peft/index.ts";
 import { attachMethod, fullPrecisionNames } from "../peft/method.ts";
 import type { Execution } from "../train/execution.ts";
 import { runGraphs } from "../train/graphs.ts";
+import { KEPT_PRICES, keptLimit, keptParts } from "../train/kept_features.ts";
 import { longestText } from "../train/longest_text.ts";
 import { makeTask } from "../train/task.ts";
 import type { Cell } from "./cell.ts";
@@ -47,7 +48,7 @@ export interface CellPlan {
 }
 
 /**
- * Plans one cell.
+ * Plans one cell, every text of full length.
  *
  * Label words are taken to be one token each.
  */
@@ -55,7 +56,7 @@ export function planCell(
   config: RawConfig,
   { train, validation }: DataSize,
   { method: { name, options }, settings, data: { trainSize }, task, precision }: Cell,
-  { recompute, memory }: Execution,
+  { recompute, memory, keepFeatures }: Execution,
 ): CellPlan {
   const method = methods[name];
   const model = buildModel(config, {
@@ -75,31 +76,59 @@ export function planCell(
   const steps = Math.ceil((trainSize ?? train) / batchSize) * epochs;
 
   const policy = storagePolicy(precision, fullPrecisionNames(attached));
-  const planned = (recomputed: boolean) => {
+  const trained = new Set(attached.trainable.map(({ name }) => name));
+  const planned = (recomputed: boolean, price: number) => {
     const parts = { attached, task: scored, settings, precision };
     const { backward, update, scores } = runGraphs(parts, steps, recomputed);
     const planner = new MemoryPlanner();
-    const operations = (roots: readonly Node[], sizes: Sizes, keep: readonly Node[] = []) => {
-      const program = plan(roots, sizes, keep, policy);
+    const operations = (
+      roots: readonly Node[],
+      sizes: Sizes,
+      keep: readonly Node[] = [],
+      own = policy,
+    ) => {
+      const program = plan(roots, sizes, keep, own);
       planner.add(program, sizes);
       return operationsOf(program.order, sizes);
     };
     const sizes = { B: rows, T: length };
-    const batch = backward === null ? 0 : operations(backward, sizes);
+    /** Operations of one batch, and once of what is kept of a split. */
+    const split = (name: string, size: number, roots: readonly Node[], keep: readonly Node[]) => {
+      const parts = epochs < 2 || price === Infinity ? null : keptParts(
+        { roots, keep, sizes, policy, trained, price, name, rows: size },
+      );
+      if (parts === null) return { batch: operations(roots, sizes, keep), once: 0 };
+      const kept = [...parts.tables.keys()];
+      const features = operations(kept, sizes, kept, parts.policy);
+      return {
+        batch: operations(parts.roots, sizes, parts.keep, parts.policy),
+        once: Math.ceil(size / rows) * features,
+      };
+    };
+    const training = backward === null
+      ? { batch: 0, once: 0 }
+      : split("train", trainSize ?? train, backward, []);
     const updating = update === null ? 0 : operations(update.roots, {});
-    const scoring = operations([scores], sizes, [scores]);
-    const stepOperations = batch * Math.ceil(batchSize / rows) + updating;
+    const scoring = split("validation", validation, [scores], [scores]);
+    const stepOperations = training.batch * Math.ceil(batchSize / rows) + updating;
     const evaluations = Math.max(epochs, 1) * Math.ceil(validation / rows);
     return {
       memory: planner.memory(),
       stepOperations,
-      operations: steps * stepOperations + evaluations * scoring,
+      operations: steps * stepOperations + evaluations * scoring.batch + training.once +
+        scoring.once,
       recomputed: recomputed && steps > 0,
     };
   };
-  const fits = (plan: MemoryPlan) => memory === null || plan.total <= memory;
-  let chosen = planned(recompute === "always");
-  if (recompute === "auto" && steps > 0 && !fits(chosen.memory)) chosen = planned(true);
+  const fits = ({ memory: { total, byRole } }: ReturnType<typeof planned>) =>
+    (memory === null || total <= memory) && byRole.kept <= keptLimit(memory);
+  const prices = keepFeatures === "never" ? [Infinity] : KEPT_PRICES;
+  const attempts = [
+    ...prices.map((price) => [recompute === "always", price] as const),
+    ...(recompute === "auto" && steps > 0 ? [[true, Infinity] as const] : []),
+  ];
+  let chosen = planned(...attempts[0]);
+  for (const attempt of attempts.slice(1)) if (!fits(chosen)) chosen = planned(...attempt);
   const { memory: bytes, ...rest } = chosen;
   return {
     ...rest,

@@ -6,12 +6,13 @@ export function plannedBytes(
   memory: MemoryPlan,
   { trainable }: CellResult["parameters"],
 ): PlannedBytes {
-  const { weight, trainable: added, gradient, optimizer } = memory.byRole;
+  const { weight, trainable: added, gradient, optimizer, kept } = memory.byRole;
   return {
     peakBytes: memory.total,
     weights: weight + added - trainable * 4,
     trainable: trainable * 4,
     optimizer: gradient + optimizer,
     activations: memory.activations,
+    ...kept > 0 ? { kept } : {},
   };
 }

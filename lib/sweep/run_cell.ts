@@ -50,6 +50,8 @@ export interface PlannedBytes {
   optimizer: number;
   /** Of the arena that all intermediates share. */
   activations: number;
+  /** Of values that are computed once for each example; absent where none are. */
+  kept?: number;
 }
 
 /** What a finished cell hands back. */
@@ -78,7 +80,10 @@ export interface CellResult {
   planned: PlannedBytes & {
     /** Whether the backward pass computed the blocks' insides again. */
     recomputed: boolean;
-    /** Floating-point operations of all training steps; absent in runs of older versions. */
+    /**
+     * Floating-point operations of all training steps as they were carried out: what is computed once
+     * counts once, what is computed again, again. Absent in runs of older versions.
+     */
     operations?: number;
   };
   /** Kernels that it ran on, by size class or exact sizes; see `lib/gpu/tuning.ts`. */

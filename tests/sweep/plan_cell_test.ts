@@ -67,8 +67,9 @@ gpuTest("a run's plan from its configuration is what the run allocates", async (
 
 Deno.test("a step's operations are three times the forward pass's where all trains, fewer with LoRA", () => {
   const config = knownConfigs["bert-base-uncased"];
-  const plan = (method: string) => planCell(config, SST2_SIZE, cellOf(method), defaultExecution);
-  const [full, lora, head] = ["full:lr=1e-4", "lora", "head"].map(plan);
+  const plan = (method: string, keepFeatures: "auto" | "never" = "never") =>
+    planCell(config, SST2_SIZE, cellOf(method), { ...defaultExecution, keepFeatures });
+  const [full, lora, head] = ["full:lr=1e-4", "lora", "head"].map((method) => plan(method));
   // 2 operations for each parameter of the blocks and token, and as many again for both gradients.
   const tokens = 32 * 128;
   const blocks = 12 * (4 * 768 ** 2 + 2 * 768 * 3072);
@@ -80,6 +81,13 @@ Deno.test("a step's operations are three times the forward pass's where all trai
   close(lora.stepOperations, 2 * forward + attention);
   close(head.stepOperations, forward);
   assertEquals(full.steps, 3 * Math.ceil(67_349 / 32));
+  // With all before the head kept, the blocks run once for each example, here and in evaluation.
+  const kept = plan("head", "auto");
+  assert(kept.stepOperations < 1e-4 * forward);
+  close(kept.operations, (Math.ceil(67_349 / 32) + Math.ceil(872 / 32)) * forward);
+  const rows = 32 * (Math.floor(67_349 / 32) + 1 + Math.floor(872 / 32) + 1);
+  assertEquals([kept.planned.kept, head.planned.kept], [rows * 768 * 4, undefined]);
+  assertEquals(plan("full:lr=1e-4", "auto"), full);
 });
 
 Deno.test("a budget makes a plan recompute, and the dry run says so", async () => {

@@ -80,9 +80,16 @@ function results({ epochs, outcome: { trained, splits, steps } }: Outcome): unkn
 }
 
 /** Runs with and without kept values; @returns bytes that were kept, and both outcomes. */
-async function compare(gpu: Gpu, config: RawConfig, name: string, own: Case): Promise<number> {
-  const plain = await run(gpu, config, name, own, { keepFeatures: "never" });
-  const kept = await run(gpu, config, name, own, {});
+async function compare(
+  gpu: Gpu,
+  config: RawConfig,
+  name: string,
+  own: Case,
+  recomputed = false,
+): Promise<number> {
+  const recompute = recomputed ? "always" : "never";
+  const plain = await run(gpu, config, name, own, { recompute, keepFeatures: "never" });
+  const kept = await run(gpu, config, name, own, { recompute });
   assertEquals(results(kept), results(plain));
   assertEquals(plain.outcome.memory.byRole.kept, 0);
   const bytes = kept.outcome.memory.byRole.kept;
@@ -108,3 +115,68 @@ for (const [family, config] of Object.entries(families)) {
     );
   }
 }
+
+const cases: Readonly<Record<string, [RawConfig, string, Case]>> = {
+  "micro-batches, one of them short": [bertConfig, "head", {
+    settings: { microBatch: 3, batchSize: 5 },
+  }],
+  "a batch that is no power of two": [gpt2Config, "adapter", { settings: { batchSize: 5 } }],
+  "class weights": [llamaConfig, "head", { weights: [1, 3] }],
+  "early stopping": [bertConfig, "head", { settings: { patience: 1, keep: "best" } }],
+  "half precision": [bertConfig, "head", { precision: "f16" }],
+  "half precision in the middle of blocks": [t5Config, "adapter", { precision: "f16" }],
+  "half precision of Llama": [llamaConfig, "adapter", { precision: "f16" }],
+  "blocks that are computed again": [bertConfig, "adapter", {}],
+  "IA3's scaled keys": [t5Config, "ia3", {}],
+  "biases": [bertConfig, "bitfit", {}],
+  "prefixes": [llamaConfig, "prefix", {}],
+  "prompts": [t5Config, "soft_prompt", {}],
+};
+
+for (const [label, [config, name, own]] of Object.entries(cases)) {
+  gpuTest(`keeping what does not change changes no bit with ${label}`, async (gpu) => {
+    const bytes = await compare(gpu, config, name, own, label.startsWith("blocks"));
+    if (name === "head" || name === "adapter") assert(bytes > 0);
+  });
+}
+
+gpuTest("a run on kept values goes on from a checkpoint to the same bits", async (gpu) => {
+  const checkpoint = { steps: 4 };
+  const whole = await run(gpu, bertConfig, "head", {}, { checkpoint });
+  assert(whole.saved.length >= 3);
+  for (const at of whole.saved) {
+    const rest = await run(gpu, bertConfig, "head", {}, { checkpoint }, at);
+    assertEquals(results(rest), results(whole));
+    assertEquals(rest.outcome.memory, whole.outcome.memory);
+    assertEquals(rest.outcome.operations, whole.outcome.operations);
+  }
+});
+
+gpuTest("less is kept under a budget, and nothing where nothing fits", async (gpu) => {
+  const at = async (execution: Partial<Execution>) =>
+    (await run(gpu, llamaConfig, "adapter", {}, execution)).outcome;
+  const plain = await at({ keepFeatures: "never" });
+  const kept = await at({});
+  assert(kept.memory.byRole.kept > 0 && kept.memory.total > plain.memory.total);
+  const fitting = await at({ memory: kept.memory.total });
+  assertEquals(fitting.memory, kept.memory);
+  const tight = await at({ memory: kept.memory.total - 1 });
+  assert(tight.memory.byRole.kept < kept.memory.byRole.kept);
+  assert(tight.memory.total < kept.memory.total);
+  assertEquals((await at({ memory: plain.memory.total })).memory.byRole.kept, 0);
+  for (const one of [fitting, tight]) assertEquals(one.trained, plain.trained);
+});
+
+gpuTest(
+  "nothing is kept where dropout is active in the base, or where an epoch is the only one",
+  async (gpu) => {
+    for (const settings of [{ frozenDropout: 0.1 }, { epochs: 1 }]) {
+      const { outcome } = await run(gpu, bertConfig, "head", { settings }, {});
+      const { outcome: plain } = await run(gpu, bertConfig, "head", { settings }, {
+        keepFeatures: "never",
+      });
+      assertEquals(outcome.operations, plain.operations);
+      assertEquals(outcome.trained, plain.trained);
+    }
+  },
+);
