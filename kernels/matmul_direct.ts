@@ -173,7 +173,7 @@ function body(signature: MatmulSignature, block: DirectBlock): string {
 
   // What lanes hold is loaded before all sums: mixed with them it costs a fifth of the speed. Stores
   // are a loop of a count that no compiler can unroll: unrolled, their guards take four to ten times as
-  // long to compile.
+  // long to compile. The loop finds its row by a dynamic index, which costs less than choosing it.
   return `
 let across = (p.${axis} + ${width - 1}u) / ${width}u;
 let down = (p.${x.dim} + ${rows - 1}u) / ${rows}u;
@@ -205,24 +205,15 @@ ${advance(y)}
 }
 let start = p.c_0 + i * p.c_i + j * p.c_j;
 let end = min(p.${x.dim}, row + ${rows}u);
+var sums: array<f32, ${rows * cols}>;
+${each(rows, (r) => each(cols, (c) => `sums[${r * cols + c}] = sum_${r}_${c};`))}
 for (var at_row = row; at_row < end; at_row++) {
 ${
     each(cols, (c) =>
-      `var sum_${c} = sum_0_${c};
-${
-        each(rows - 1, (r) =>
-          `sum_${c} = select(sum_${c}, sum_${r + 1}_${c}, at_row == row + ${r + 1}u);`)
-      }
-if (${column(c)} < p.${axis}) {
+      `if (${column(c)} < p.${axis}) {
   let at = start + at_row * p.c_${x.dim} + (${column(c)}) * p.c_${axis};
-  ${
-        matmulStore(
-          signature,
-          `sum_${c}`,
-          "at",
-          axis === "n" ? `bias[${column(c)}]` : "bias[at_row]",
-        )
-      }
+  let sum = sums[(at_row - row) * ${cols}u + ${c}u];
+  ${matmulStore(signature, "sum", "at", axis === "n" ? `bias[${column(c)}]` : "bias[at_row]")}
 }`)
   }
 }`;
