@@ -5,7 +5,7 @@
  */
 
 import { bucketOf } from "../data/batches.ts";
-import { type MemoryPlan, MemoryPlanner } from "../graph/memory.ts";
+import { MemoryPlanner } from "../graph/memory.ts";
 import type { Node } from "../graph/node.ts";
 import { operationsOf } from "../graph/operations.ts";
 import { plan } from "../graph/plan.ts";
