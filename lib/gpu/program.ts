@@ -169,9 +169,10 @@ export class Program {
   }
 
   /** Records the launches into a pass; all of them, or those of a range. */
-  encode(pass: GPUComputePassEncoder, start = 0, end?: number): void {
+  encode(pass: GPUComputePassEncoder, start = 0, end: number = this.#launches.length): void {
     let current: GPUComputePipeline | null = null;
-    for (const { pipeline, bindGroup, x, y } of this.#launches.slice(start, end)) {
+    for (let i = start; i < end; i++) {
+      const { pipeline, bindGroup, x, y } = this.#launches[i];
       if (pipeline !== current) pass.setPipeline(current = pipeline);
       pass.setBindGroup(0, bindGroup);
       pass.dispatchWorkgroups(x, y);
