@@ -13,6 +13,7 @@ import { runFolder, runSweep, type SweepSummary } from "./runner.ts";
 import { runOnSlurm, type SlurmSummary } from "./slurm/driver.ts";
 import { takeExecutor } from "./slurm/options.ts";
 import { checkSlurm } from "./slurm/queue.ts";
+import { workerCommand } from "./slurm/worker_command.ts";
 import { type PlannedCell, writeSweepRecord } from "./sweep_record.ts";
 import { writeTable } from "./table.ts";
 
@@ -124,13 +125,14 @@ export async function sweepMain(
     await openOut(out);
     signal.throwIfAborted();
     if (slurm !== null) {
+      const command = await workerCommand(takeExecutor(parts.command!).words);
       const { cells, notes } = await parts.plan!(resolved);
       prepared.cells = cells;
       signal.throwIfAborted();
       const runAll: RunAll = (label, tell) =>
         runOnSlurm(cells, {
           ...{ out, label, tell, signal, options: slurm },
-          words: takeExecutor(parts.command!).words,
+          command,
           status: json ? () => {} : terminalStatus(),
         });
       return await runPrepared({ cells, notes }, runAll, resolved, parts, json);

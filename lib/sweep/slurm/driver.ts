@@ -23,7 +23,6 @@ import {
   type Submission,
   writeSubmission,
 } from "./submissions.ts";
-import { workerCommand } from "./worker_command.ts";
 
 /** What a sweep on Slurm needs besides its cells. */
 export interface SlurmSweep {
@@ -31,8 +30,8 @@ export interface SlurmSweep {
   readonly out: string;
   /** How cells are handed over. */
   readonly options: SlurmOptions;
-  /** The script's words without the executor's options: what a task is called with. */
-  readonly words: readonly string[];
+  /** What a task runs, but for `--cells`: program and arguments. */
+  readonly command: readonly string[];
   /** Names a method for tables. */
   label(method: MethodSpec): string;
   /** Tells what happens: as facts, and in words. */
@@ -239,7 +238,7 @@ class Driver {
   }
 
   async #submit(cells: readonly OpenCell[]): Promise<void> {
-    const { options: { pack, throttle, directives }, words } = this.#sweep;
+    const { options: { pack, throttle, directives }, command } = this.#sweep;
     await this.#claim.check();
     const packs = Array.from(
       { length: Math.ceil(cells.length / pack) },
@@ -257,7 +256,7 @@ class Driver {
         packs: ids,
         throttle,
         directives,
-        command: await workerCommand(words),
+        command,
         commit: Deno.env.get(COMMIT_VARIABLE) ?? "",
       }),
     );

@@ -5,20 +5,32 @@ import { ONNX_RUNTIME_FOLDER } from "../../infer/onnx_runtime.ts";
 const PLACES = ["base", "data", "start", "experiment", "out"];
 
 /** Sets that a script's cells run under, named as the script is. */
-type TaskSet = "sweep" | "experiment";
+const SETS = ["sweep", "experiment"] as const;
+
+type TaskSet = typeof SETS[number];
 
 /**
  * The command that an array task runs, but for `--cells`: this script under its task's permission set
  * alone, which the launcher extends in the same way by the folders that the words name.
  *
  * @param words The script's words, without the executor's options; paths from the project's folder.
+ * @param script The script's path; absolute.
  * @returns Program and arguments.
+ * @throws {TypeError} Where the script has no permission set
  * @throws {Error} Where a path has a comma
  */
-export async function workerCommand(words: readonly string[]): Promise<string[]> {
+export async function workerCommand(
+  words: readonly string[],
+  script: string = decodeURIComponent(new URL(Deno.mainModule).pathname),
+): Promise<string[]> {
   const root = Deno.cwd();
-  const script = new URL(Deno.mainModule).pathname;
   const name = script.slice(script.lastIndexOf("/") + 1, -".ts".length);
+  if (!SETS.includes(name as TaskSet)) {
+    throw new TypeError(
+      `Cannot use --executor slurm with ${script}: its tasks need a permission set of deno.json; ` +
+        `use ${SETS.join(" or ")}`,
+    );
+  }
   const set = config.permissions[name as TaskSet];
   const [read, write]: string[][] = [[], []];
   for (const [option, path] of places(words)) {
