@@ -20,15 +20,24 @@ import {
   sameShape,
 } from "../graph/shape.ts";
 
-interface Share {
-  /** Which of the shares, from 0. */
-  readonly index: number;
-  /** Rows of a share. */
+/** How a tensor's rows are shared out. */
+export interface Shares {
+  /** How many shares there are. */
+  readonly of: number;
+  /** Rows of each; all rows are `of` times as many. */
   readonly count: Dim;
 }
 
+interface Share extends Shares {
+  /** Which of the shares, from 0. */
+  readonly index: number;
+}
+
+const ROWS = "rows";
+const JOIN = "join_rows";
+
 const rowsOp: OpFunction<Share> = op<Share>({
-  name: "rows",
+  name: ROWS,
   shape: ([x], { count }) => [count, ...x.shape.slice(1)],
   dtype: ([x]) => x.dtype,
   taken: (y, { index }, sizes) => index * elements(bindShape(y.shape, sizes)),
@@ -47,19 +56,16 @@ const rowsOp: OpFunction<Share> = op<Share>({
     }];
   },
   // The gradient is zero in all other rows; `merge` makes one node of all shares' gradients.
-  backward: ({ inputs: [x] }, g, _, { index, count }) => [
-    joinRows([{ index, part: g }], { total: x.shape[0], count }),
+  backward: ({ inputs: [x] }, g, _, { index, ...shares }) => [
+    joinRows([{ index, part: g }], x.shape[0], shares),
   ],
 });
 
-interface Join {
+interface Join extends Shares {
   /** Share of each input, rising; rows of no input are zero. */
   readonly indices: readonly number[];
   readonly total: Dim;
-  readonly count: Dim;
 }
-
-const JOIN = "join_rows";
 
 const joinRowsOp: OpFunction<Join> = op<Join>({
   name: JOIN,
@@ -80,23 +86,18 @@ const joinRowsOp: OpFunction<Join> = op<Join>({
     indices.map((index) => index * elements(bindShape(part.shape, sizes))),
   merge: (a, b) => {
     const [one, two] = [a, b].map((node) => node.attributes as Join);
-    if (!sameDim(one.count, two.count) || one.indices.some((i) => two.indices.includes(i))) {
-      return null;
-    }
-    const parts = [a, b].flatMap((node) => sharesOf(node));
-    return joinRows(parts, one);
+    const disjoint = !one.indices.some((index) => two.indices.includes(index));
+    if (!disjoint || !sameShares(one, two)) return null;
+    return joinRows([...sharesOf(a), ...sharesOf(b)], one.total, one);
   },
-  run: (y, { indices, total, count }, { shape, sizes, within }) => {
+  run: (y, { indices, of, count }, { shape, sizes, within }) => {
     const n = elements(shape(y.inputs[0]));
-    const shares = bindDim(total, sizes) / bindDim(count, sizes);
-    if (!Number.isInteger(shares) || indices[indices.length - 1] >= shares) {
+    if (of * bindDim(count, sizes) !== shape(y)[0]) {
       throw new RangeError(
-        `Cannot join share ${indices[indices.length - 1]} of ${bindDim(count, sizes)} rows into [${
-          shape(y)
-        }]: there are ${shares}`,
+        `Cannot join ${of} shares of ${bindDim(count, sizes)} rows into [${shape(y)}]`,
       );
     }
-    return Array.from({ length: shares }, (_, index) => index).flatMap((index): Dispatch[] => {
+    return Array.from({ length: of }, (_, index) => index).flatMap((index): Dispatch[] => {
       const start = index * n;
       const x = y.inputs[indices.indexOf(index)];
       if (x === undefined) {
@@ -107,9 +108,13 @@ const joinRowsOp: OpFunction<Join> = op<Join>({
       return [{ kernel, bind: { x, y }, params: { n, x_start: 0, y_start: start } }];
     });
   },
-  backward: (_, g, needs, { indices, count }) =>
-    indices.map((index, i) => needs[i] ? rows(g, index, count) : null),
+  backward: (_, g, needs, { indices, ...shares }) =>
+    indices.map((index, i) => needs[i] ? rows(g, index, shares) : null),
 });
+
+function sameShares(a: Shares, b: Shares): boolean {
+  return a.of === b.of && sameDim(a.count, b.count);
+}
 
 /** Rows of one share, and which share it is, from 0. */
 export interface RowShare {
@@ -128,33 +133,39 @@ function sharesOf(join: Node): RowShare[] {
  *
  * Costs nothing where a buffer can be bound at its place, a copy elsewhere.
  *
- * @param x [total, ...].
+ * @param x [of · count, ...].
  * @returns [count, ...].
  */
-export function rows(x: Node, index: number, count: Dim): Node {
-  if (x.op.name === JOIN && sameDim((x.attributes as Join).count, count)) {
+export function rows(x: Node, index: number, { of, count }: Shares): Node {
+  if (x.op.name === JOIN && sameShares(x.attributes as Join, { of, count })) {
     const found = sharesOf(x).find((share) => share.index === index);
     if (found !== undefined) return found.part;
   }
-  return rowsOp([x], { index, count });
+  return rowsOp([x], { index, of, count });
 }
 
 /**
  * A tensor of shares of rows; rows of a share that is not given are zero.
  *
- * What is computed for this alone is computed at its place, all else copied there.
+ * What is computed for this alone is computed at its place, all else copied there. All shares of one
+ * tensor at their old places are that tensor.
  *
- * @param shares f32 [count, ...] each, in any order, at least one.
- * @returns [total, ...], total a multiple of count.
+ * @param parts f32 [count, ...] each, in any order, at least one.
+ * @param total of · count, as the shape has it.
+ * @returns [total, ...].
  * @throws TypeError where the parts' shapes differ, or one is not f32.
  */
-export function joinRows(
-  shares: readonly RowShare[],
-  { total, count }: { readonly total: Dim; readonly count: Dim },
-): Node {
-  const sorted = shares.toSorted((a, b) => a.index - b.index);
+export function joinRows(parts: readonly RowShare[], total: Dim, { of, count }: Shares): Node {
+  const [whole] = parts[0].part.inputs;
+  const isWhole = parts.length === of && parts.every(({ index, part }) => {
+    const own = part.attributes as Share;
+    return part.op.name === ROWS && part.inputs[0] === whole && own.index === index &&
+      sameShares(own, { of, count });
+  });
+  if (isWhole && sameDim(whole.shape[0], total)) return whole;
+  const sorted = parts.toSorted((a, b) => a.index - b.index);
   return joinRowsOp(
     sorted.map(({ part }) => part),
-    { indices: sorted.map(({ index }) => index), total, count },
+    { indices: sorted.map(({ index }) => index), total, of, count },
   );
 }

@@ -22,7 +22,7 @@ import type {
   Sequence,
   Site,
 } from "../layers/site.ts";
-import { joinRows, rows } from "../ops/rows.ts";
+import { joinRows, rows, type Shares } from "../ops/rows.ts";
 import { type Attachable, type Attached, attachMethod, type Method } from "./method.ts";
 import type { MethodOptions } from "./method.ts";
 
@@ -119,19 +119,19 @@ function shadowScope(model: Attachable, method: Method, index: number): Scope {
 
 /** The cells' shadows of one site. */
 class Cells<S extends Site> {
-  readonly #share: Dim;
+  readonly #shares: Shares;
   readonly #site: Site;
   readonly shadows: readonly S[];
 
   constructor(share: Dim, shadows: readonly S[], site: Site) {
-    this.#share = share;
+    this.#shares = { of: shadows.length, count: share };
     this.shadows = shadows;
     this.#site = site;
   }
 
   /** Every cell's share of some rows. Taken at once, their gradients become one tensor. */
   split(x: Node): Node[] {
-    return this.shadows.map((_, index) => rows(x, index, this.#share));
+    return this.shadows.map((_, index) => rows(x, index, this.#shares));
   }
 
   /** Rows of all cells, from their shares; as many as `like` has. */
@@ -144,10 +144,7 @@ class Cells<S extends Site> {
         } and another ${formatShape(odd.shape)}; pack cells that change the sequence alike`,
       );
     }
-    return joinRows(parts.map((part, index) => ({ index, part })), {
-      total: like.shape[0],
-      count: this.#share,
-    });
+    return joinRows(parts.map((part, index) => ({ index, part })), like.shape[0], this.#shares);
   }
 
   /** What each cell makes of its share. */

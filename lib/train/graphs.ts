@@ -105,7 +105,7 @@ export function packGraphs(
   const first = updates.find((update) => update !== null);
   if (first === undefined) return { updates, backward: null, scores };
   const trace: Trace = new Map();
-  const context = trainingContext(cells[0].settings, first.step);
+  const context = trainingContext(cells[0].settings, first.step, cells.length);
   const losses = alone
     ? [task.loss(context, trace)]
     : sharedLosses(task, cells.length, context, trace);
@@ -119,7 +119,10 @@ export function packGraphs(
 
 function sharedLosses(task: Task, cells: number, context: Context, trace: Trace): Node[] {
   const losses = task.losses(context, trace);
-  const shares = Array.from({ length: cells }, (_, index) => rows(losses, index, SHARE));
+  const shares = Array.from(
+    { length: cells },
+    (_, index) => rows(losses, index, { of: cells, count: SHARE }),
+  );
   return shares.map((share) => task.mean(share));
 }
 
@@ -155,7 +158,11 @@ function updateOf(
 }
 
 /** Dropout keyed by the run's seed, its step and the example's place; equal in all cells of a pack. */
-function trainingContext({ frozenDropout }: TrainSettings, step: Node): Context {
+function trainingContext(
+  { frozenDropout }: TrainSettings,
+  step: Node,
+  cells: number,
+): Context {
   const seed = variable("seed", [1], "control", "u32");
   const dropoutOf = (examples: Node): Context => ({
     frozenDropout,
@@ -164,7 +171,7 @@ function trainingContext({ frozenDropout }: TrainSettings, step: Node): Context 
   const examples = exampleInput();
   const shares = new Map<number, Context>();
   const cell = (index: number) => {
-    const own = shares.get(index) ?? dropoutOf(rows(examples, index, SHARE));
+    const own = shares.get(index) ?? dropoutOf(rows(examples, index, { of: cells, count: SHARE }));
     shares.set(index, own);
     return own;
   };

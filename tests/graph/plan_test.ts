@@ -56,22 +56,24 @@ Deno.test("plan() never lets two live values share a slot", () => {
   );
 });
 
+const SHARES = { of: 3, count: 4 };
+
 /** A random graph of tensors of three shares of 4 · 64 numbers, taken apart and joined. */
 function randomShares(choices: readonly number[]): Node[] {
   const wholes: Node[] = [input("a", [12, 64], "f32")];
-  const shares: Node[] = [rows(wholes[0], 1, 4)];
+  const shares: Node[] = [rows(wholes[0], 1, SHARES)];
   for (const choice of choices) {
     const pick = (list: readonly Node[], n: number) => list[n % list.length];
     const [i, j, k] = [choice >> 3, choice >> 7, choice >> 11];
     const index = k % 3;
     [
-      () => shares.push(rows(pick(wholes, i), index, 4)),
+      () => shares.push(rows(pick(wholes, i), index, SHARES)),
       () => shares.push(add(pick(shares, i), pick(shares, j))),
       () => wholes.push(add(pick(wholes, i), pick(wholes, j))),
       () => {
         const parts = [i, j, k].map((n, at) => ({ index: at, part: pick(shares, n) }));
-        wholes.push(joinRows(parts.filter((_, at) => at !== index), { total: 12, count: 4 }));
-        wholes.push(joinRows(parts, { total: 12, count: 4 }));
+        wholes.push(joinRows(parts.filter((_, at) => at !== index), 12, SHARES));
+        wholes.push(joinRows(parts, 12, SHARES));
       },
     ][choice % 4]();
   }

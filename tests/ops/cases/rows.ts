@@ -11,13 +11,13 @@ export const cases: readonly OpCase[] = [
     // 4 · 64 bytes: what a buffer can be bound at, and what follows from it is computed at its place.
     name: "rows 4 to 7 of [12,16]",
     inputs: [{ shape: [12, 16] }],
-    build: ([x]) => rows(x, 1, 4),
+    build: ([x]) => rows(x, 1, { of: 3, count: 4 }),
     reference: ([x]) => x.slice(64, 128),
   },
   {
     name: "rows 2 and 3 of [6,3], copied",
     inputs: [{ shape: [6, 3] }],
-    build: ([x]) => scale(rows(x, 1, 2), 2),
+    build: ([x]) => scale(rows(x, 1, { of: 3, count: 2 }), 2),
     reference: ([x]) => x.slice(6, 12).map((value) => 2 * value),
   },
   ...([[64, "computed at their places"], [5, "copied"]] as const).map(([row, how]): OpCase => ({
@@ -25,25 +25,29 @@ export const cases: readonly OpCase[] = [
     inputs: [{ shape: [6, row] }],
     build: ([x]) =>
       joinRows(
-        [2, 0, 1].map((index) => ({ index, part: scale(rows(x, index, 2), index + 2) })),
-        { total: 6, count: 2 },
+        [2, 0, 1].map((index) => ({
+          index,
+          part: scale(rows(x, index, { of: 3, count: 2 }), index + 2),
+        })),
+        6,
+        { of: 3, count: 2 },
       ),
     reference: ([x]) => scaled([2, 3, 4], 2 * row)(x),
   })),
   ...([64, 5] as const).map((row): OpCase => ({
     name: `one share of [6,${row}], zero elsewhere`,
     inputs: [{ shape: [2, row] }, { shape: [6, row] }],
-    build: ([part, x]) => add(joinRows([{ index: 1, part }], { total: 6, count: 2 }), x),
+    build: ([part, x]) => add(joinRows([{ index: 1, part }], 6, { of: 3, count: 2 }), x),
     reference: ([part, x]) => x.map((value, e) => value + (part[e - 2 * row] ?? 0)),
   })),
   {
     name: "shares that read each other",
     inputs: [{ shape: [4, 64] }],
     build: ([x]) => {
-      const first = scale(rows(x, 0, 2), 3);
-      const second = multiply(first, rows(x, 1, 2));
-      const joined = joinRows([{ index: 0, part: first }, { index: 1, part: second }], {
-        total: 4,
+      const first = scale(rows(x, 0, { of: 2, count: 2 }), 3);
+      const second = multiply(first, rows(x, 1, { of: 2, count: 2 }));
+      const joined = joinRows([{ index: 0, part: first }, { index: 1, part: second }], 4, {
+        of: 2,
         count: 2,
       });
       return multiply(joined, x);
