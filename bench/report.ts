@@ -8,6 +8,7 @@ import config from "../deno.json" with { type: "json" };
 import { writeFileAtomic } from "../lib/formats/atomic.ts";
 import type { Gpu } from "../lib/gpu/device.ts";
 import { numericsFingerprint } from "../lib/train/fingerprint.ts";
+import { commit, sourceDigest } from "../lib/sweep/provenance.ts";
 import { peakOf } from "./peak.ts";
 
 /** One measured line: plain values by column. */
@@ -16,10 +17,13 @@ export type Row = Readonly<Record<string, string | number | boolean>>;
 /** Where lines are saved. */
 export const RESULTS = "bench/results";
 
-/** What all lines of a bench were measured by. */
+/** What all lines of a bench were measured by; the launcher tells the commit. */
 export function versions(): Row {
+  const git = commit();
   return {
     tunegrid: config.version,
+    commit: git === null ? "unknown" : git.commit.slice(0, 10) + (git.clean ? "" : " modified"),
+    source: sourceDigest()?.slice(0, 16) ?? "unknown",
     deno: Deno.version.deno,
     v8: Deno.version.v8,
     cores: navigator.hardwareConcurrency,
