@@ -52,24 +52,29 @@ export function bootstrapDifferences(
 ): Difference[] {
   const tables = others.map((other) => differences(first, other));
   if (tables.length === 0) return [];
-  const { seeds, examples } = tables[0];
+  const { examples } = tables[0];
   const count = replicates ?? Math.min(10_000, Math.max(2_000, Math.round(1e8 / examples)));
   const random = new Random(seed, "bootstrap");
-  const means = resample(tables, seeds, examples, count, random);
+  const means = resample(first, others, count, random);
   return tables.map((table, k) => {
     const { mean, variance, freedom } = meanOfTable(table);
     if (variance === 0) {
       return { difference: mean, lower: mean, upper: mean, p: mean === 0 ? 1 : 1 / (count + 1) };
     }
-    const deviations = means[k].map((value) => value - mean);
-    const square = deviations.reduce((sum, value) => sum + value * value, 0) / count;
-    const scale = Math.sqrt(variance / square);
+    const deviations = means[k];
+    let square = 0;
+    for (let r = 0; r < count; r++) {
+      deviations[r] -= mean;
+      square += deviations[r] * deviations[r];
+    }
+    const scale = Math.sqrt(variance / (square / count));
+    const least = Math.abs(mean) * (1 - 1e-12); // as large but for rounding
+    let larger = 0;
     for (let r = 0; r < count; r++) {
       deviations[r] *= scale / Math.sqrt(2 * gamma(freedom / 2, random) / freedom);
+      if (Math.abs(deviations[r]) >= least) larger++;
     }
     deviations.sort();
-    const least = Math.abs(mean) * (1 - 1e-12); // as large but for rounding
-    const larger = deviations.reduce((sum, value) => sum + Number(Math.abs(value) >= least), 0);
     const tail = (1 - level) / 2;
     return {
       difference: mean,
@@ -150,38 +155,106 @@ function meanOfTable(
   return { mean: total / size, variance: sum / size, freedom: sum ** 2 / spread };
 }
 
-/** For each table, means of tables of as many seeds and examples, drawn with replacement. */
+/** Bytes of counts that a processor's cache holds. */
+const CACHE = 2 ** 20;
+
+/**
+ * For each of the others, differences of means over as many seeds and examples, drawn with
+ * replacement.
+ *
+ * How often an example is drawn in one replicate takes few bits, and so does a sum of these: a double
+ * holds, and adds, those of several replicates at once, each in bits of its own.
+ */
 function resample(
-  tables: readonly Table[],
-  seeds: number,
-  examples: number,
+  first: Correctness,
+  others: readonly Correctness[],
   replicates: number,
   random: Random,
 ): Float64Array[] {
+  const [seeds, examples] = [first.length, first[0].length];
   // A draw scaled to a range is biased by less than its size over 2³², far below the noise.
   const [seedScale, exampleScale] = [seeds / 2 ** 32, examples / 2 ** 32];
-  const seedTimes = new Int32Array(seeds);
-  const exampleTimes = new Int32Array(examples);
-  const means = tables.map(() => new Float64Array(replicates));
-  for (let r = 0; r < replicates; r++) {
+  const bits = Math.ceil(Math.log2(2 * examples + 1));
+  const lanes = Math.max(1, Math.floor(53 / bits));
+  const units = Float64Array.from({ length: lanes }, (_, lane) => 2 ** (bits * lane));
+  const inverses = units.map((unit) => 1 / unit);
+  /** All `examples`: what a difference of two sums is above 0 then. */
+  const most = examples * units.reduce((sum, unit) => sum + unit, 0);
+  const width = Math.max(4, Math.min(64, Math.floor(CACHE / (8 * examples))));
+  const block = width * lanes;
+  /** [examples, width]: how often each was drawn, of `lanes` replicates in one number. */
+  const times = new Float64Array(examples * width);
+  const seedTimes = new Int32Array(block * seeds);
+  const firstSums = first.map(() => new Float64Array(width));
+  const sums = new Float64Array(width);
+  const totals = new Float64Array(block);
+  const [firstPlaces, ...places] = [first, ...others].map((rows) =>
+    rows.map((row) => wrongPlaces(row, width))
+  );
+  const means = others.map(() => new Float64Array(replicates));
+  for (let start = 0; start < replicates; start += block) {
+    const count = Math.min(block, replicates - start);
+    times.fill(0);
     seedTimes.fill(0);
-    exampleTimes.fill(0);
-    for (let k = 0; k < seeds; k++) seedTimes[Math.floor(random.uint32() * seedScale)]++;
-    for (let k = 0; k < examples; k++) exampleTimes[Math.floor(random.uint32() * exampleScale)]++;
-    for (let k = 0; k < tables.length; k++) {
-      const { differing, cells } = tables[k];
-      let total = 0;
-      for (let d = 0; d < differing.length; d++) {
-        const times = exampleTimes[differing[d]];
-        if (times === 0) continue;
-        let sum = 0;
-        for (let s = 0; s < seeds; s++) sum += seedTimes[s] * cells[d * seeds + s];
-        total += times * sum;
+    for (let r = 0; r < count; r++) {
+      const [column, unit] = [Math.floor(r / lanes), units[r % lanes]];
+      for (let k = 0; k < seeds; k++) {
+        seedTimes[r * seeds + Math.floor(random.uint32() * seedScale)]++;
       }
-      means[k][r] = total / (seeds * examples);
+      for (let k = 0; k < examples; k++) {
+        times[Math.floor(random.uint32() * exampleScale) * width + column] += unit;
+      }
+    }
+    firstPlaces.forEach((own, s) => addRows(times, width, own, firstSums[s]));
+    for (let k = 0; k < others.length; k++) {
+      totals.fill(0);
+      for (let s = 0; s < seeds; s++) {
+        const ofFirst = firstSums[s];
+        addRows(times, width, places[k][s], sums);
+        for (let column = 0, r = 0; r < count; column++, r += lanes) {
+          let packed = most + sums[column] - ofFirst[column];
+          for (let lane = lanes - 1; lane > 0; lane--) {
+            const part = Math.floor(packed * inverses[lane]);
+            packed -= part * units[lane];
+            totals[r + lane] += seedTimes[(r + lane) * seeds + s] * (part - examples);
+          }
+          totals[r] += seedTimes[r * seeds + s] * (packed - examples);
+        }
+      }
+      for (let r = 0; r < count; r++) means[k][start + r] = totals[r] / (seeds * examples);
     }
   }
   return means;
+}
+
+/** The places in `times` of the examples that a row has wrong. */
+function wrongPlaces(row: Uint8Array, width: number): Uint32Array {
+  const wrong: number[] = [];
+  row.forEach((right, example) => right === 0 && wrong.push(example * width));
+  return new Uint32Array(wrong);
+}
+
+/** Sets sums to those of some rows. */
+function addRows(
+  rows: Float64Array,
+  width: number,
+  places: Uint32Array,
+  sums: Float64Array,
+): void {
+  sums.fill(0);
+  let i = 0;
+  for (; i + 8 <= places.length; i += 8) {
+    const [a, b, c, d] = [places[i], places[i + 1], places[i + 2], places[i + 3]];
+    const [e, f, g, h] = [places[i + 4], places[i + 5], places[i + 6], places[i + 7]];
+    for (let x = 0; x < width; x++) {
+      sums[x] += ((rows[a + x] + rows[b + x]) + (rows[c + x] + rows[d + x])) +
+        ((rows[e + x] + rows[f + x]) + (rows[g + x] + rows[h + x]));
+    }
+  }
+  for (; i < places.length; i++) {
+    const a = places[i];
+    for (let x = 0; x < width; x++) sums[x] += rows[a + x];
+  }
 }
 
 /**
