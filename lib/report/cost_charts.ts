@@ -57,6 +57,7 @@ const classes: readonly (readonly [keyof PlannedBytes | null, string, number])[]
   ["trainable", "trained parameters", 62],
   ["optimizer", "gradients and optimizer", 38],
   ["activations", "activations", 20],
+  ["kept", "kept features", 14],
   [null, "inputs and the like", 9],
 ];
 
@@ -108,7 +109,7 @@ function bars(
       return classes.map(([key, , share]) => {
         const bytes = key === null
           ? values[y]! - from
-          : mean(one.runs.map(({ result }) => result!.planned[key]))!;
+          : mean(one.runs.map(({ result }) => result!.planned[key] ?? 0))!;
         const part = { y, from, to: from + bytes, color: shade(share) };
         from += bytes;
         return part;

@@ -107,6 +107,17 @@ for (const [family, config, without] of FAMILIES) {
   }
 }
 
+gpuTest("what is kept of the frozen part takes the bytes that were planned", async (gpu) => {
+  for (const name of ["head", "adapter"]) {
+    const create = gpu.device.createBuffer;
+    const ledger = new Ledger(gpu.device);
+    const { memory } = await run(gpu, bertConfig, name, "f32", { epochs: 2 });
+    gpu.device.createBuffer = create;
+    assert(memory.byRole.kept > 0, name);
+    assertEquals([ledger.allocated, ledger.alive, ledger.mapped], [memory.total, 0, 0], name);
+  }
+});
+
 gpuTest("a run of 1,000 steps takes no more memory than one of 400", async (gpu) => {
   const resident = new Map<number, number>();
   const settings = { batchSize: 1, epochs: 144 };
