@@ -6,6 +6,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { writeFileAtomic } from "../formats/atomic.ts";
+import { notRunNotes } from "../sweep/not_run.ts";
 import { openOut } from "../sweep/run_folder.ts";
 import { buildTable, type Table } from "../sweep/table.ts";
 import { tableCsv, tableMarkdown } from "../sweep/table_format.ts";
@@ -37,7 +38,10 @@ export type ReportFiles = Readonly<
 export async function reportFiles(folder: string, data: string | null): Promise<ReportFiles> {
   const found = await readRuns(folder);
   const built = buildTable(found.runs, { choose: found.record?.choose });
-  const table: Table = { ...built, notes: [...built.notes, ...found.record?.notes ?? []] };
+  const { record } = found;
+  const begun = new Set(found.runs.map(({ id }) => id));
+  const further = record === null ? [] : [...record.notes, ...notRunNotes(record, begun)];
+  const table: Table = { ...built, notes: [...built.notes, ...further] };
   return {
     "table.csv": tableCsv(table),
     "table.md": tableMarkdown(table),

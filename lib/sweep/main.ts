@@ -6,7 +6,8 @@ import { experimentFromArgs, usage } from "./flags.ts";
 import { jsonLine, jsonReporter } from "./json_reporter.ts";
 import { methodInfo, type MethodRegistry, type MethodSpec } from "./method_spec.ts";
 import { findPublished, type PublishedTable } from "./published.ts";
-import { duration, standardReporter, terminalStatus } from "./progress.ts";
+import { notRunNotes } from "./not_run.ts";
+import { standardReporter, terminalStatus } from "./progress.ts";
 import type { PreparedSweep } from "./run_cell.ts";
 import { isDone, openOut, readRun } from "./run_folder.ts";
 import { runFolder, runSweep, type SweepSummary } from "./runner.ts";
@@ -14,7 +15,7 @@ import { runOnSlurm, type SlurmSummary } from "./slurm/driver.ts";
 import { takeExecutor } from "./slurm/options.ts";
 import { checkSlurm } from "./slurm/queue.ts";
 import { workerCommand } from "./slurm/worker_command.ts";
-import { type PlannedCell, writeSweepRecord } from "./sweep_record.ts";
+import { writeSweepRecord } from "./sweep_record.ts";
 import { writeTable } from "./table.ts";
 
 /** What a sweep is built from. */
@@ -262,7 +263,13 @@ async function runPrepared(
     epochs: cell.settings.epochs,
     published: find(cell.method),
   }));
-  await writeSweepRecord(out, { cells: planned, notes: publishedNotes, choose });
+  const record = {
+    cells: planned,
+    notes: publishedNotes,
+    choose,
+    ...budget !== null && { budget },
+  };
+  await writeSweepRecord(out, record);
   const summary = await runAll(label, tell);
   if (summary.skipped > 0 && !json) {
     console.log(`${summary.skipped} of ${cells.length} cells were done before, in ${out}`);
@@ -273,7 +280,8 @@ async function runPrepared(
     tell("end", { ...summary }, text);
     return 0;
   }
-  const left = budget === null ? [] : await notRun(out, planned, budget);
+  const runs = await Promise.all(planned.map(({ id }) => readRun(`${out}/${id}`)));
+  const left = notRunNotes(record, new Set(runs.flatMap((run) => run?.id ?? [])));
   const belowTable = { find, notes: [...publishedNotes, ...left] };
   const table = await writeTable(out, cells.map(cellId), belowTable, { choose });
   const tables = [`${out}/table.csv`, `${out}/table.md`];
@@ -285,21 +293,4 @@ async function runPrepared(
     );
   }
   return summary.failed > 0 ? 1 : 0;
-}
-
-/** Which cells the budget did not reach, in words. */
-async function notRun(
-  out: string,
-  planned: readonly PlannedCell[],
-  budget: number,
-): Promise<string[]> {
-  const runs = await Promise.all(planned.map(({ id }) => readRun(`${out}/${id}`)));
-  const left = planned.filter((_, i) => runs[i] === null);
-  if (left.length === 0) return [];
-  const counts = [...Map.groupBy(left, ({ approach }) => approach)]
-    .map(([approach, own]) => `${approach}: ${own.length}`);
-  return [
-    `Not run, as the budget of ${duration(budget)} was over: ${left.length} of ${planned.length} ` +
-    `cells (${counts.join("; ")}).`,
-  ];
 }

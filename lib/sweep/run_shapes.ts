@@ -134,7 +134,7 @@ export const sweepShape: Shape = object({
     published: orNull(object({ method: text, accuracy: number }, { total: size, trainable: size })),
   })),
   notes: list(text),
-}, { choose: list(text) });
+}, { choose: list(text), budget: orNull(number) });
 
 /** `local.json`. */
 export const placesShape: Shape = object({ base: text }, { data: text, start: text });

@@ -27,6 +27,8 @@ export interface SweepRecord {
   readonly notes: readonly string[];
   /** Settings and options that are chosen per method; absent in records of older versions. */
   readonly choose?: readonly string[];
+  /** Seconds after which no cell is begun; null or absent where there is no such limit. */
+  readonly budget?: number | null;
 }
 
 /** Writes `sweep.json`. */

@@ -1,4 +1,5 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { reportFiles } from "../../lib/report/main.ts";
 import { files, withFolder } from "./fake_sweep.ts";
 
 /** Starts the fake sweep with the permissions of the sweep task, and nothing more. */
@@ -87,10 +88,17 @@ Deno.test("main() lists what a budget did not reach, and the same command does i
     assertStringIncludes(below, "Not run, as the budget of 1.0 s was over: 2 of 4 cells ");
     assertStringIncludes(below, "(lora rank 1: 1; lora rank 8: 1).");
     assertEquals(JSON.parse((await files(folder))["runs/sweep.json"]).choose, ["lr"]);
+    // A report knows as well.
+    const reported = async () => (await reportFiles(`${folder}/runs`, null))["table.md"];
+    assertStringIncludes(
+      await reported(),
+      "Not run, as the budget of 1.0 s was over: 2 of 4 cells (lora rank 1: 1; lora rank 8: 1).",
+    );
     const second = await end(start(folder, 0, ...args));
     assertStringIncludes(second.out, "2 of 4 cells were done before");
     assertEquals(second.out.includes("Not run"), false);
     assertEquals(JSON.parse((await files(folder))["runs/sweep.json"]).choose, []);
+    assertEquals((await reported()).includes("Not run"), false);
   }));
 
 Deno.test("main() shows each method with its best learning rate, and the CSV all", () =>
