@@ -39,7 +39,18 @@ const squares = (many: boolean): Kernel =>
       }
   var total = 0.0;
   if (n % 4u == 0u) {
-    for (var i = stripe * ${wg}u + lane; i < n / 4u; i += step) {
+    var i = stripe * ${wg}u + lane;
+    for (; i + 3u * step < n / 4u; i += 4u * step) {
+      let a = x[start + i];
+      let b = x[start + i + step];
+      let c = x[start + i + 2u * step];
+      let d = x[start + i + 3u * step];
+      total += dot(a, a);
+      total += dot(b, b);
+      total += dot(c, c);
+      total += dot(d, d);
+    }
+    for (; i < n / 4u; i += step) {
       let value = x[start + i];
       total += dot(value, value);
     }
