@@ -10,6 +10,10 @@ export function ioReason(error: unknown): string {
   }
   if (error instanceof Deno.errors.NotFound) return "no such file or folder";
   if (code === "ENOSPC" || code === "EDQUOT") return "the disk is full";
+  // Deno has no code for EFBIG.
+  if (code === "EFBIG" || (error instanceof Error && error.message.includes("(os error 27)"))) {
+    return "it is larger than a file may be here (see ulimit -f, or the file system's limit)";
+  }
   if (code === "EROFS") return "the file system is read-only";
   if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
   if (error instanceof Deno.errors.IsADirectory || code === "EISDIR") return "it is a folder";
