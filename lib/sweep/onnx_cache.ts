@@ -13,6 +13,12 @@ import type { Tuned } from "./tuned.ts";
 /** Where exports are kept. */
 export const ONNX_CACHE = ".cache/onnx";
 
+/** Exports that are kept, those used last. */
+const KEPT = 16;
+
+/** Seconds for which an export stays after its last use, whatever else is kept: it may be in use. */
+const IN_USE = 3600;
+
 /** Name of the file in an export's folder. */
 const FILE = "model.onnx";
 
@@ -25,6 +31,8 @@ const FILE = "model.onnx";
  */
 export async function cachedOnnx(tuned: Tuned, cache: string = ONNX_CACHE): Promise<string> {
   const folder = `${cache}/${tuned.run.id}-${await exportDigest(tuned)}`;
+  // Marked as used before it is looked at: then nobody removes it.
+  await Deno.utime(folder, new Date(), new Date()).catch(() => {});
   if (await exists(`${folder}/${FILE}`)) return `${folder}/${FILE}`;
   // Complete before the name appears: whoever finds the folder finds all of it.
   const temporary = `${cache}/.${crypto.randomUUID()}.tmp`;
@@ -41,7 +49,32 @@ export async function cachedOnnx(tuned: Tuned, cache: string = ONNX_CACHE): Prom
   } finally {
     await Deno.remove(temporary, { recursive: true }).catch(() => {});
   }
+  await pruneOnnxCache(cache, Date.now());
   return `${folder}/${FILE}`;
+}
+
+/**
+ * Removes exports but those used last, and what killed processes left half-written. Whatever was used
+ * within the last hour stays, since another process may be about to open it.
+ *
+ * @param now Milliseconds since the epoch
+ */
+export async function pruneOnnxCache(cache: string, now: number, kept = KEPT): Promise<void> {
+  const entries: { path: string; used: number; isWhole: boolean }[] = [];
+  for await (const { name } of Deno.readDir(cache)) {
+    const path = `${cache}/${name}`;
+    const { mtime } = await Deno.stat(path).catch(() => ({ mtime: null })); // just removed
+    if (mtime !== null) entries.push({ path, used: mtime.getTime(), isWhole: name[0] !== "." });
+  }
+  const old = entries.sort((a, b) => b.used - a.used).filter(({ isWhole }) => isWhole).slice(kept);
+  for (const { path, used, isWhole } of [...old, ...entries.filter((one) => !one.isWhole)]) {
+    if (now - used < 1000 * IN_USE) continue;
+    // Out of sight at once, so that nobody finds half of it.
+    const temporary = isWhole ? `${cache}/.${crypto.randomUUID()}.tmp` : path;
+    // Where another process was faster, there is nothing left to do.
+    if (isWhole && !await Deno.rename(path, temporary).then(() => true, () => false)) continue;
+    await Deno.remove(temporary, { recursive: true }).catch(() => {});
+  }
 }
 
 async function exportDigest({ folder, model, attached, labelWords }: Tuned): Promise<string> {
