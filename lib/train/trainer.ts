@@ -312,6 +312,7 @@ async function trainIn(planned: PlannedRun, run: TrainRun): Promise<TrainOutcome
     clock.saved(done);
   };
   if (training !== null && updating !== null) {
+    let interval = 1;
     for (const [epoch, plan] of plans.entries()) {
       if (epoch < ended || stopped) continue;
       const behind = epoch === past?.epoch ? past.batch : 0;
@@ -323,7 +324,6 @@ async function trainIn(planned: PlannedRun, run: TrainRun): Promise<TrainOutcome
         since = performance.now();
       }
       let synced = done;
-      let interval = 1;
       for (const [i, batch] of plan.entries()) {
         if (i < behind) continue;
         const program = training.get(batch.bucketLength)!;
