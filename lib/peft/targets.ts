@@ -1,4 +1,3 @@
-import { shown } from "../formats/strict_json.ts";
 import type { KeyValueSite, LinearSite, Site } from "../layers/site.ts";
 
 /** Query and value projections, by the names that the families give them. */
@@ -36,8 +35,9 @@ export function linearTargets(
     ? (found.length === 0 ? "auto" : undefined)
     : wanted.find((name) => !linear.some(({ path }) => endsIn(path, name)));
   if (missing !== undefined) {
+    const name = missing.length > 200 ? `${missing.slice(0, 200)}…` : missing;
     throw new RangeError(
-      `Cannot attach ${method}: target ${shown(missing)} matches no layer; found ${
+      `Cannot attach ${method}: target "${name}" matches no layer; found ${
         lastParts(linear).join(", ")
       }`,
     );

@@ -469,7 +469,7 @@ Deno.test("a LoRA target that matches no layer lists those that there are", () =
   const error = assertThrows(
     () => attachMethod(model(), methods.lora, methods.lora.parse({ targets })),
     RangeError,
-    "(20002 characters) matches no layer",
+    'x…" matches no layer',
   );
   assert(error.message.length < 500, error.message);
 });
