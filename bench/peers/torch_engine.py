@@ -1,7 +1,7 @@
 """PyTorch, as one engine among others; see protocol.ts for what it is asked and answers.
 
-Models come from transformers, LoRA from peft. Without these, BERT is written out below in plain
-modules' functions, which do the same sums, and T5 is refused.
+Models come from transformers, LoRA from peft. Without peft, LoRA is the module below; without
+transformers, BERT is written out below by the same sums, and T5 is refused.
 """
 
 import json
@@ -135,25 +135,41 @@ def bert(model, tensors):
     return module, lambda: module(input_ids=ids, attention_mask=mask).logits
 
 
+class PlainLora(torch.nn.Module):
+    """A frozen linear map and beside it the factored one that trains (Hu et al., 2021)."""
+
+    def __init__(self, base, rank, alpha):
+        super().__init__()
+        self.base_layer = base
+        self.lora_A = torch.nn.Linear(base.in_features, rank, bias=False)
+        self.lora_B = torch.nn.Linear(rank, base.out_features, bias=False)
+        self.scaling = alpha / rank
+
+    def forward(self, x):
+        return self.base_layer(x) + self.lora_B(self.lora_A(x)) * self.scaling
+
+
+def with_lora(module, rank, alpha):
+    """Attaches LoRA to every query and value, by peft where it is there; returns the T5 inside."""
+    if peft is not None:
+        targets = ["q", "v"]
+        config = peft.LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=targets)
+        return peft.get_peft_model(module, config).base_model.model
+    module.requires_grad_(False)
+    for parent in [one for one in module.modules() if hasattr(one, "q") and hasattr(one, "v")]:
+        parent.q, parent.v = PlainLora(parent.q, rank, alpha), PlainLora(parent.v, rank, alpha)
+    return module
+
+
 def t5(model, tensors):
     """Returns the module and what computes its loss."""
-    if transformers is None or peft is None:
-        raise RuntimeError("it takes Python's transformers and peft")
+    if transformers is None:
+        raise RuntimeError("it takes Python's transformers")
     fields = {k: v for k, v in model["config"].items() if k != "model_type"}
     fields["initializer_factor"] = float(fields["initializer_factor"])
     module = transformers.T5ForConditionalGeneration(transformers.T5Config(**{**fields, "dropout_rate": 0.0}))
     if model["method"] == "lora":
-        options = model["options"]
-        module = peft.get_peft_model(
-            module,
-            peft.LoraConfig(
-                r=options["rank"],
-                lora_alpha=options["alpha"],
-                lora_dropout=0.0,
-                target_modules=["q", "v"],
-            ),
-        )
-        inner = module.base_model.model
+        inner = with_lora(module, **{k: model["options"][k] for k in ("rank", "alpha")})
         own = {
             name.replace(".base_layer", "").replace(".default", ""): value
             for name, value in inner.named_parameters()
@@ -227,7 +243,7 @@ def inference(job):
 def hello():
     versions = [torch.__version__]
     versions += [f"transformers {transformers.__version__}"] if transformers else ["plain modules"]
-    versions += [f"peft {peft.__version__}"] if peft else []
+    versions += [f"peft {peft.__version__}"] if peft else ["plain LoRA"] if transformers else []
     where = torch.cuda.get_device_name() if cuda else f"{torch.get_num_threads()} cores"
     return {
         "engine": "PyTorch eager, " + ("CUDA" if cuda else "CPU"),
