@@ -17,7 +17,13 @@ import { methods } from "../peft/index.ts";
 import { attachMethod, fullPrecisionNames } from "../peft/method.ts";
 import type { Execution } from "../train/execution.ts";
 import { runGraphs } from "../train/graphs.ts";
-import { KEPT_PRICES, keptLimit, keptParts } from "../train/kept_features.ts";
+import {
+  KEPT_HOST_BYTES,
+  KEPT_WAYS,
+  keptLimit,
+  keptParts,
+  type KeptWay,
+} from "../train/kept_features.ts";
 import { longestText } from "../train/longest_text.ts";
 import { makeTask } from "../train/task.ts";
 import type { Cell } from "./cell.ts";
@@ -77,7 +83,8 @@ export function planCell(
 
   const policy = storagePolicy(precision, fullPrecisionNames(attached));
   const trained = new Set(attached.trainable.map(({ name }) => name));
-  const planned = (recomputed: boolean, price: number) => {
+  const planned = (recomputed: boolean, way: KeptWay) => {
+    let keptBytes = 0;
     const parts = { attached, task: scored, settings, precision };
     const { backward, update, scores } = runGraphs(parts, steps, recomputed);
     const planner = new MemoryPlanner();
@@ -94,10 +101,11 @@ export function planCell(
     const sizes = { B: rows, T: length };
     /** Operations of one batch, and once of what is kept of a split. */
     const split = (name: string, size: number, roots: readonly Node[], keep: readonly Node[]) => {
-      const parts = epochs < 2 || price === Infinity ? null : keptParts(
-        { roots, keep, sizes, policy, trained, price, name, rows: size },
+      const parts = epochs < 2 || way.price === Infinity ? null : keptParts(
+        { roots, keep, sizes, policy, trained, ...way, name, rows: size },
       );
       if (parts === null) return { batch: operations(roots, sizes, keep), once: 0 };
+      keptBytes += parts.bytes;
       const kept = [...parts.tables.keys()];
       const features = operations(kept, sizes, kept, parts.policy);
       return {
@@ -118,18 +126,22 @@ export function planCell(
       operations: steps * stepOperations + evaluations * scoring.batch + training.once +
         scoring.once,
       recomputed: recomputed && steps > 0,
+      keptBytes,
     };
   };
-  const fits = ({ memory: { total, byRole } }: ReturnType<typeof planned>) =>
-    (memory === null || total <= memory) && byRole.kept <= keptLimit(memory);
-  const prices = keepFeatures === "never" ? [Infinity] : KEPT_PRICES;
-  const attempts = [
-    ...prices.map((price) => [recompute === "always", price] as const),
-    ...(recompute === "auto" && steps > 0 ? [[true, Infinity] as const] : []),
-  ];
-  let chosen = planned(...attempts[0]);
-  for (const attempt of attempts.slice(1)) if (!fits(chosen)) chosen = planned(...attempt);
-  const { memory: bytes, ...rest } = chosen;
+  const fits = ({ memory: { total }, keptBytes }: ReturnType<typeof planned>, way: KeptWay) =>
+    (memory === null || total <= memory) &&
+    keptBytes <= (way.host ? KEPT_HOST_BYTES : keptLimit(memory));
+  const nothing: KeptWay = { price: Infinity };
+  let chosen: ReturnType<typeof planned>;
+  let fitting = false;
+  for (const way of keepFeatures === "never" ? [nothing] : KEPT_WAYS) {
+    chosen = planned(recompute === "always", way);
+    fitting = fits(chosen, way);
+    if (fitting || chosen.keptBytes === 0) break;
+  }
+  if (recompute === "auto" && steps > 0 && !fitting) chosen = planned(true, nothing);
+  const { memory: bytes, keptBytes: _, ...rest } = chosen!;
   return {
     ...rest,
     parameters: attached.counts,

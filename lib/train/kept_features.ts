@@ -14,7 +14,7 @@ import type { Program } from "../gpu/program.ts";
 import type { Session, Values } from "../gpu/session.ts";
 import { chooseKept } from "../graph/choose_kept.ts";
 import { findFrozen, first } from "../graph/frozen.ts";
-import { input, variable } from "../graph/leaves.ts";
+import { input, inputAttributes, variable } from "../graph/leaves.ts";
 import { byteLength, type Node, repeated, storage } from "../graph/node.ts";
 import { operationsOf } from "../graph/operations.ts";
 import type { StoragePolicy } from "../graph/precision.ts";
@@ -42,6 +42,24 @@ export function keptLimit(memory: number | null): number {
   return memory ?? KEPT_BYTES;
 }
 
+/** Bytes that kept values may take in the host's memory. */
+export const KEPT_HOST_BYTES = 2 ** 32;
+
+/** How much is kept, and where. */
+export interface KeptWay {
+  /** Factor on the cost of keeping; see {@linkcode chooseKept}. Infinite to keep nothing. */
+  readonly price: number;
+  /** Whether in the host's memory, from where each step's rows are written; on the device unless so. */
+  readonly host?: boolean;
+}
+
+/** Ways of keeping: the first that fits is taken. */
+export const KEPT_WAYS: readonly KeptWay[] = [
+  ...KEPT_PRICES.filter((price) => price < Infinity).map((price) => ({ price })),
+  { price: 64, host: true }, // only what takes many more operations than bytes
+  { price: Infinity },
+];
+
 /** A program that is to run on kept values. */
 export interface KeptRequest {
   readonly roots: readonly Node[];
@@ -54,6 +72,8 @@ export interface KeptRequest {
   readonly trained: ReadonlySet<string>;
   /** Factor on the cost of keeping; see {@linkcode chooseKept}. */
   readonly price: number;
+  /** Whether the values are kept by the host. */
+  readonly host?: boolean;
   /** Part of the variables' names. */
   readonly name: string;
   /** Rows that are kept at least; padding comes on top. */
@@ -62,7 +82,7 @@ export interface KeptRequest {
 
 /** A program cut in two: one that computes what is kept, and one that goes on from there. */
 export interface KeptParts {
-  /** What is kept, and the variable [rows, elements] that keeps it. */
+  /** What is kept, and the variable [rows, elements] that keeps it, or the input that it comes by. */
   readonly tables: ReadonlyMap<Node, Node>;
   /** Storage of both programs: that of the whole. */
   readonly policy: StoragePolicy;
@@ -76,7 +96,7 @@ export interface KeptParts {
 
 /** Cuts a program where its frozen part ends; null where nothing is worth keeping. */
 export function keptParts(
-  { roots, keep, sizes, policy, trained, price, name, rows: least }: KeptRequest,
+  { roots, keep, sizes, policy, trained, price, host = false, name, rows: least }: KeptRequest,
 ): KeptParts | null {
   const B = symbol("B");
   const frozen = findFrozen(roots, { trained, inputs: INPUTS, rows: B });
@@ -88,7 +108,12 @@ export function keptParts(
   const width = (node: Node) => elements(bindShape(node.shape.slice(1), sizes));
   const tables = new Map(
     chosen.map((node, i) =>
-      [node, variable(`kept.${name}.${sizes.T}.${i}`, [rows, width(node)], "kept")] as const
+      [
+        node,
+        host
+          ? input(`kept.${name}.${i}`, node.shape, "f32")
+          : variable(`kept.${name}.${sizes.T}.${i}`, [rows, width(node)], "kept"),
+      ] as const
     ),
   );
   for (const [node, table] of tables) if (half.has(storage(node))) half.add(table);
@@ -99,6 +124,7 @@ export function keptParts(
     const known = made.get(node);
     if (known !== undefined || node.op.leaf !== undefined) return known ?? node;
     const table = tables.get(first(node))!; // whatever else comes earlier, is made
+    if (host) return table;
     const row = embedding(table, places);
     if (half.has(table)) half.add(row);
     const shape = [B, ...bindShape(node.shape.slice(1), sizes)];
@@ -120,7 +146,10 @@ export function keptParts(
     roots: roots.map(now),
     keep: keep.map(now),
     rows,
-    bytes: [...tables.values()].reduce((sum, table) => sum + byteLength(table, {}, half), 0),
+    bytes: [...tables].reduce(
+      (sum, [node, table]) => sum + (host ? rows * width(node) * 4 : byteLength(table, {}, half)),
+      0,
+    ),
   };
 }
 
@@ -144,6 +173,8 @@ interface Shelf {
   /** Examples in the order of their rows, and the reverse. */
   readonly examples: readonly number[];
   readonly places: ReadonlyMap<number, number>;
+  /** The rows of each input, where the host keeps them; else none. */
+  readonly store: Map<Node, Float32Array<ArrayBuffer>>;
   /** Rows that are filled. */
   filled: number;
 }
@@ -158,6 +189,8 @@ export interface KeptSplit {
   readonly policy: StoragePolicy;
   readonly trained: ReadonlySet<string>;
   readonly price: number;
+  /** Whether the values are kept by the host. */
+  readonly host?: boolean;
   /** Every batch to come, in order. */
   readonly batches: readonly PlannedBatch[];
   /** A batch's inputs. */
@@ -186,11 +219,11 @@ export class KeptFeatures {
 
   /** Plans the program of one padded length on kept values; null where none is worth keeping. */
   program(T: number): KeptProgram | null {
-    const { roots, keep, rows, policy, trained, price, name } = this.#split;
+    const { roots, keep, rows, policy, trained, price, host, name } = this.#split;
     const sizes = { B: rows, T };
     const examples = [...this.#lengths.get(T)!];
     const parts = keptParts(
-      { roots, keep, sizes, policy, trained, price, name, rows: examples.length },
+      { roots, keep, sizes, policy, trained, price, host, name, rows: examples.length },
     );
     if (parts === null) return null;
     const kept = [...parts.tables.keys()];
@@ -199,6 +232,7 @@ export class KeptFeatures {
       program: this.#session.program(kept, sizes, kept, parts.policy),
       examples,
       places: new Map(examples.map((example, row) => [example, row])),
+      store: new Map(),
       filled: 0,
     });
     const program = this.#session.program(parts.roots, sizes, parts.keep, parts.policy);
@@ -215,8 +249,8 @@ export class KeptFeatures {
    *
    * @returns Whether anything was to be done.
    */
-  fill(batches: readonly PlannedBatch[]): boolean {
-    const { rows, inputs } = this.#split;
+  async fill(batches: readonly PlannedBatch[]): Promise<boolean> {
+    const { rows, inputs, host } = this.#split;
     let done = false;
     for (const [length, upTo] of this.#ends(batches)) {
       const shelf = this.#shelves.get(length)!;
@@ -224,6 +258,10 @@ export class KeptFeatures {
       for (; shelf.filled < upTo; shelf.filled += rows, done = true) {
         const indices = examples.slice(shelf.filled, shelf.filled + rows);
         this.#session.write(program, inputs({ indices, bucketLength: length }));
+        if (host) {
+          await this.#store(shelf);
+          continue;
+        }
         this.#session.run(
           [program],
           [...tables].map(([node, table]) => this.#session.copyInto(node, table, shelf.filled)),
@@ -231,6 +269,19 @@ export class KeptFeatures {
       }
     }
     return done;
+  }
+
+  /** Computes a batch of rows and takes them to the host. */
+  async #store({ parts, program, store, filled }: Shelf): Promise<void> {
+    const nodes = [...parts.tables.keys()];
+    this.#session.run([program]);
+    const values = await this.#session.read(program, nodes);
+    nodes.forEach((node, i) => {
+      const width = values[i].length / program.sizes.B;
+      const all = store.get(node) ?? new Float32Array(parts.rows * width);
+      all.set(values[i], filled * width);
+      store.set(node, all);
+    });
   }
 
   /** Operations that {@linkcode fill} takes for some batches where nothing is there. */
@@ -241,17 +292,24 @@ export class KeptFeatures {
     }, 0);
   }
 
-  /** The input that a batch's program finds its rows by; none where it does not run on kept values. */
+  /** The inputs by which a batch's program gets its rows; none where it does not run on kept values. */
   places({ bucketLength, indices }: PlannedBatch): Record<string, Values> {
     const shelf = this.#shelves.get(bucketLength);
     if (shelf === undefined) return {};
-    const { examples, places } = shelf;
-    return {
-      [PLACES]: Uint32Array.from(
-        { length: this.#split.rows },
-        (_, row) => row < indices.length ? places.get(indices[row])! : examples.length,
-      ),
-    };
+    const { examples, places, store, parts } = shelf;
+    const rows = Uint32Array.from(
+      { length: this.#split.rows },
+      (_, row) => row < indices.length ? places.get(indices[row])! : examples.length,
+    );
+    if (!this.#split.host) return { [PLACES]: rows };
+    return Object.fromEntries([...store].map(([node, all]) => {
+      const width = all.length / parts.rows;
+      const values = new Float32Array(rows.length * width);
+      rows.forEach((from, to) =>
+        values.set(all.subarray(from * width, (from + 1) * width), to * width)
+      );
+      return [inputAttributes(parts.tables.get(node)!).name, values];
+    }));
   }
 
   /** Of each length in use, how many rows must be filled for some batches. */

@@ -80,7 +80,7 @@ export async function scoreSplit(
   if (batches.length === 0) return [];
   const [{ program: { sizes }, scores }] = programs.values();
   const bytes = byteLength(scores, sizes);
-  kept?.fill(batches);
+  await kept?.fill(batches);
   const staging = session.gpu.device.createBuffer({
     label: "scores",
     size: bytes * batches.length,

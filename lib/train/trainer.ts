@@ -22,7 +22,13 @@ import type { Checkpoint, CheckpointInterval } from "./checkpoint.ts";
 import { defaultExecution, type Execution } from "./execution.ts";
 import { LOSS_CAPACITY, runGraphs } from "./graphs.ts";
 import { initialValues, type WeightValues } from "./initialize.ts";
-import { KEPT_PRICES, KeptFeatures, keptLimit } from "./kept_features.ts";
+import {
+  KEPT_HOST_BYTES,
+  KEPT_WAYS,
+  KeptFeatures,
+  keptLimit,
+  type KeptWay,
+} from "./kept_features.ts";
 import { longestText } from "./longest_text.ts";
 import type { Update } from "./optimizer.ts";
 import { Paused } from "./paused.ts";
@@ -174,6 +180,8 @@ interface PlannedRun {
   readonly scoringOnce: Scoring;
   /** What of the training examples is computed once. */
   readonly kept: KeptFeatures | null;
+  /** Bytes that are kept, of all splits. */
+  readonly keptBytes: number;
   readonly recomputed: boolean;
 }
 
@@ -183,21 +191,20 @@ interface PlannedRun {
  */
 function planRun(run: TrainRun): PlannedRun {
   const { recompute, memory, keepFeatures } = run.execution ?? defaultExecution;
-  const fits = ({ session }: PlannedRun) =>
-    session.misfit(memory) === null && session.memory().byRole.kept <= keptLimit(memory);
   let planned: PlannedRun;
-  for (const price of keepFeatures === "never" ? [Infinity] : KEPT_PRICES) {
-    planned = planPrograms(run, recompute === "always", price);
-    if (fits(planned)) return planned;
-    if (planned.session.memory().byRole.kept === 0) break;
+  for (const way of keepFeatures === "never" ? [{ price: Infinity }] : KEPT_WAYS) {
+    planned = planPrograms(run, recompute === "always", way);
+    const { session, keptBytes } = planned;
+    const limit = way.host ? KEPT_HOST_BYTES : keptLimit(memory);
+    if (session.misfit(memory) === null && keptBytes <= limit) return planned;
+    if (keptBytes === 0) break;
   }
   return recompute === "auto" && planned!.update !== null
-    ? planPrograms(run, true, Infinity)
+    ? planPrograms(run, true, { price: Infinity })
     : planned!;
 }
 
-/** @param price See `chooseKept`; infinite to keep nothing. */
-function planPrograms(run: TrainRun, recomputed: boolean, price: number): PlannedRun {
+function planPrograms(run: TrainRun, recomputed: boolean, way: KeptWay): PlannedRun {
   const { settings, attached, seed } = run;
   const lengths = run.train.map(({ ids }) => ids.length);
   const { batchSize } = settings;
@@ -226,9 +233,9 @@ function planPrograms(run: TrainRun, recomputed: boolean, price: number): Planne
   const lengthsOf = (batches: readonly PlannedBatch[]) =>
     batches.map(({ bucketLength }) => bucketLength);
   // What is computed once is worth nothing where it is read once.
-  const keeps = epochs > 1 && price < Infinity;
+  const keeps = epochs > 1 && way.price < Infinity;
   const trained = new Set(attached.trainable.map(({ name }) => name));
-  const common = { rows, policy, trained, price };
+  const common = { rows, policy, trained, ...way };
   const kept = !keeps ? null : new KeptFeatures(session, {
     ...{ ...common, name: "train", roots: backward!, keep: [] },
     batches: plans.flat().flatMap((batch) => microBatches(batch, rows)),
@@ -263,6 +270,7 @@ function planPrograms(run: TrainRun, recomputed: boolean, price: number): Planne
       scoring,
     ),
     kept,
+    keptBytes: (kept?.bytes ?? 0) + (keptScores?.bytes ?? 0),
     recomputed,
   };
 }
@@ -318,7 +326,7 @@ async function trainIn(planned: PlannedRun, run: TrainRun): Promise<TrainOutcome
       const behind = epoch === past?.epoch ? past.batch : 0;
       const losses: number[] = behind > 0 ? [...past!.losses] : [];
       let since = performance.now();
-      if (behind < plan.length && features?.fill(plan.flatMap((one) => microBatches(one, rows)))) {
+      if (behind < plan.length && await features?.fill(plan.flatMap((one) => microBatches(one, rows)))) {
         await session.wait();
         trainSeconds += (performance.now() - since) / 1000;
         since = performance.now();

@@ -167,6 +167,28 @@ gpuTest("less is kept under a budget, and nothing where nothing fits", async (gp
   for (const one of [fitting, tight]) assertEquals(one.trained, plain.trained);
 });
 
+for (const precision of ["f32", "f16"] as const) {
+  gpuTest(
+    `what does not fit the device is kept by the host, to the same bits in ${precision}`,
+    async (gpu) => {
+      const at = async (execution: Partial<Execution>, resume?: Checkpoint) =>
+        await run(gpu, bertConfig, "head", { precision }, execution, resume);
+      const plain = await at({ keepFeatures: "never" });
+      const onDevice = await at({});
+      const { total, byRole } = onDevice.outcome.memory;
+      const checkpoint = { steps: 5 };
+      const byHost = await at({ memory: total - 1, checkpoint });
+      assert(byRole.kept > 0);
+      assertEquals(byHost.outcome.memory.byRole.kept, 0);
+      assertEquals(byHost.outcome.operations, onDevice.outcome.operations);
+      assert(byHost.outcome.operations < plain.outcome.operations);
+      assertEquals(results(byHost), results(plain));
+      const rest = await at({ memory: total - 1, checkpoint }, byHost.saved[1]);
+      assertEquals(results(rest), results(plain));
+    },
+  );
+}
+
 gpuTest(
   "nothing is kept where dropout is active in the base, or where an epoch is the only one",
   async (gpu) => {
