@@ -326,7 +326,9 @@ async function trainIn(planned: PlannedRun, run: TrainRun): Promise<TrainOutcome
       const behind = epoch === past?.epoch ? past.batch : 0;
       const losses: number[] = behind > 0 ? [...past!.losses] : [];
       let since = performance.now();
-      if (behind < plan.length && await features?.fill(plan.flatMap((one) => microBatches(one, rows)))) {
+      if (
+        behind < plan.length && await features?.fill(plan.flatMap((one) => microBatches(one, rows)))
+      ) {
         await session.wait();
         trainSeconds += (performance.now() - since) / 1000;
         since = performance.now();
