@@ -89,6 +89,7 @@ export function peerRows(results: readonly PeerResult[]): Row[] {
     "computed by": engine.device,
     "median ms": median ?? "–",
     "± %": spread === null ? "–" : Math.round(1000 * spread) / 10,
+    "ours ms": ratio === null ? "–" : median! / ratio,
     "times ours": ratio === null ? "–" : Number(ratio.toPrecision(3)),
     "largest difference": difference === null ? "–" : difference.toExponential(1),
     note: cannot ?? "",
