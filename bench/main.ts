@@ -8,6 +8,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { type Gpu, openGpu } from "../lib/gpu/device.ts";
 import { benchEndToEnd } from "./end_to_end.ts";
+import { benchFeatures } from "./features.ts";
 import { benchHost } from "./host.ts";
 import { benchKernels } from "./kernels.ts";
 import { benchMatmul } from "./matmul.ts";
@@ -38,6 +39,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   step: benchStep,
   profile: benchProfile,
   end_to_end: benchEndToEnd,
+  features: benchFeatures,
 };
 
 /** A part and what of it. */
