@@ -104,6 +104,14 @@ async function main(args: string[]): Promise<number> {
       }
       if (opened === null) {
         const gpu = await openGpu();
+        if (parts.includes("gpu") && gpu.adapter.software) {
+          gpu.destroy();
+          console.error(
+            `Cannot measure what takes a GPU: ${gpu.adapter.description} computes on the processor; ` +
+              "use a machine with a GPU and its driver, or name parts",
+          );
+          return 1;
+        }
         opened = { gpu, on: await setting(gpu) };
         const facts = Object.entries(opened.on).map(([name, value]) => `${name} ${value}`);
         console.log(facts.join(", "));
