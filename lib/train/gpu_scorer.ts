@@ -68,7 +68,8 @@ export class GpuScorer {
     }
     const batches = planEvaluation(texts.map((ids) => ids.length), rows, this.#longest);
     const examples = texts.map((ids) => ({ ids }));
-    return await scoreSplit(this.#session, this.#scoring, { examples, batches });
+    const [scores] = await scoreSplit(this.#session, this.#scoring, { examples, batches });
+    return scores;
   }
 
   /** Frees its memory on the device. */
@@ -88,7 +89,13 @@ export async function openGpuScorer(
 ): Promise<GpuScorer> {
   const session = new Session(gpu, storagePolicy(precision, trained));
   try {
-    const scoring = planScoring(session, task, task.scores(), rows, bucketsTo(maxLength, longest));
+    const scoring = planScoring(
+      session,
+      task,
+      task.scores(),
+      { rows, cells: 1 },
+      bucketsTo(maxLength, longest),
+    );
     await session.build();
     for (const [name, own] of values) session.upload(name, own);
     return new GpuScorer(session, scoring, longest);

@@ -21,6 +21,7 @@ import type { StoragePolicy } from "../graph/precision.ts";
 import { bindShape, elements, type Sizes, symbol } from "../graph/shape.ts";
 import { embedding } from "../ops/embedding.ts";
 import { reshape } from "../ops/reshape.ts";
+import { packSizes } from "./pack_rows.ts";
 
 /**
  * Inputs of a task whose rows each follow from one example, or that never change. The weights of
@@ -67,6 +68,8 @@ export interface KeptRequest {
   readonly keep: readonly Node[];
   /** B, the rows of a batch, and T, its padded length. */
   readonly sizes: Sizes;
+  /** Those of the program, where it has a batch's rows for several cells; the same unless given. */
+  readonly all?: Sizes;
   readonly policy: StoragePolicy;
   /** Names of the variables that training changes. */
   readonly trained: ReadonlySet<string>;
@@ -96,15 +99,16 @@ export interface KeptParts {
 
 /** Cuts a program where its frozen part ends; null where nothing is worth keeping. */
 export function keptParts(
-  { roots, keep, sizes, policy, trained, price, host = false, name, rows: least }: KeptRequest,
+  request: KeptRequest,
 ): KeptParts | null {
+  const { roots, keep, sizes, all = sizes, policy, trained, price, host = false, name } = request;
   const B = symbol("B");
   const frozen = findFrozen(roots, { trained, inputs: INPUTS, rows: B });
   const half = new Set(policy(frozen.order, keep));
-  const chosen = chooseKept(frozen, sizes, price, half);
+  const chosen = chooseKept(frozen, all, price, half);
   if (chosen.length === 0) return null;
 
-  const rows = (Math.floor(least / sizes.B) + 1) * sizes.B;
+  const rows = (Math.floor(request.rows / sizes.B) + 1) * sizes.B;
   const width = (node: Node) => elements(bindShape(node.shape.slice(1), sizes));
   const tables = new Map(
     chosen.map((node, i) =>
@@ -184,8 +188,10 @@ export interface KeptSplit {
   readonly name: string;
   readonly roots: readonly Node[];
   readonly keep: readonly Node[];
-  /** Rows of a program. */
+  /** Rows of a batch. */
   readonly rows: number;
+  /** How many cells the program that goes on has, each with all rows of a batch; one unless given. */
+  readonly cells?: number;
   readonly policy: StoragePolicy;
   readonly trained: ReadonlySet<string>;
   readonly price: number;
@@ -219,11 +225,12 @@ export class KeptFeatures {
 
   /** Plans the program of one padded length on kept values; null where none is worth keeping. */
   program(T: number): KeptProgram | null {
-    const { roots, keep, rows, policy, trained, price, host, name } = this.#split;
+    const { roots, keep, rows, cells = 1, policy, trained, price, host, name } = this.#split;
     const sizes = { B: rows, T };
+    const all = packSizes(cells, rows, T);
     const examples = [...this.#lengths.get(T)!];
     const parts = keptParts(
-      { roots, keep, sizes, policy, trained, price, host, name, rows: examples.length },
+      { roots, keep, sizes, all, policy, trained, price, host, name, rows: examples.length },
     );
     if (parts === null) return null;
     const kept = [...parts.tables.keys()];
@@ -235,7 +242,7 @@ export class KeptFeatures {
       store: new Map(),
       filled: 0,
     });
-    const program = this.#session.program(parts.roots, sizes, parts.keep, parts.policy);
+    const program = this.#session.program(parts.roots, all, parts.keep, parts.policy);
     return { program, keep: parts.keep };
   }
 

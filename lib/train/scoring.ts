@@ -9,6 +9,7 @@ import type { Program } from "../gpu/program.ts";
 import { readMapped, type Session } from "../gpu/session.ts";
 import { byteLength, type Node } from "../graph/node.ts";
 import type { KeptFeatures } from "./kept_features.ts";
+import { packSizes, tileRows } from "./pack_rows.ts";
 import type { Rows, Task, Tokenized } from "./task.ts";
 
 /** A split, and how it is cut into batches. */
@@ -22,8 +23,10 @@ export interface Scoring {
   readonly task: Task;
   /** Program of each padded length. */
   readonly programs: ReadonlyMap<number, ScoringProgram>;
-  /** Rows of the programs. */
+  /** Rows of a batch. */
   readonly rows: number;
+  /** How many cells the programs have, each with all rows of a batch. */
+  readonly cells: number;
   /** What of a split is computed once; null or absent where nothing is. */
   readonly kept?: KeptFeatures | null;
 }
@@ -48,7 +51,7 @@ export function programsByLength<P>(
  * Plans the programs that score batches of some padded lengths.
  *
  * @param scores The task's scores, [B, classes].
- * @param rows Rows of every batch.
+ * @param shares Rows of every batch, and how many cells score them.
  * @param kept What of the split is computed once; null where nothing is.
  * @param other Scoring whose programs serve as well, where they run on nothing kept.
  */
@@ -56,7 +59,7 @@ export function planScoring(
   session: Session,
   task: Task,
   scores: Node,
-  rows: number,
+  { rows, cells }: Pick<Scoring, "rows" | "cells">,
   lengths: Iterable<number>,
   kept: KeptFeatures | null = null,
   other?: Scoring,
@@ -66,18 +69,18 @@ export function planScoring(
     if (known?.scores === scores) return known;
     const own = kept?.program(T);
     if (own != null) return { program: own.program, scores: own.keep[0] };
-    return { program: session.program([scores], { B: rows, T }, [scores]), scores };
+    return { program: session.program([scores], packSizes(cells, rows, T), [scores]), scores };
   });
-  return { task, rows, programs, kept };
+  return { task, rows, cells, programs, kept };
 }
 
-/** Scores of every example of a split, [examples][classes]; one readback for all of them. */
+/** Each cell's scores of every example of a split, [examples][classes]; one readback for all. */
 export async function scoreSplit(
   session: Session,
-  { task, programs, rows, kept }: Scoring,
+  { task, programs, rows, cells, kept }: Scoring,
   { examples, batches }: PlannedSplit,
-): Promise<number[][]> {
-  if (batches.length === 0) return [];
+): Promise<number[][][]> {
+  if (batches.length === 0) return Array.from({ length: cells }, () => []);
   const [{ program: { sizes }, scores }] = programs.values();
   const bytes = byteLength(scores, sizes);
   await kept?.fill(batches);
@@ -90,20 +93,22 @@ export async function scoreSplit(
     batches.forEach((batch, i) => {
       const { program, scores } = programs.get(batch.bucketLength)!;
       const inputs = task.scoringInputs(rowsOf(examples, batch, rows));
-      session.write(program, { ...inputs, ...kept?.places(batch) });
+      session.write(program, tileRows(program, { ...inputs, ...kept?.places(batch) }, cells));
       session.run([program], [{ node: scores, to: staging, offset: i * bytes }]);
     });
     const flat = await readMapped(staging);
     session.gpu.check();
-    const classes = bytes / 4 / rows;
-    const result: number[][] = new Array(examples.length);
-    batches.forEach(({ indices }, i) =>
-      indices.forEach((example, row) => {
-        const at = (i * rows + row) * classes;
-        result[example] = [...flat.subarray(at, at + classes)];
-      })
-    );
-    return result;
+    const classes = bytes / 4 / rows / cells;
+    return Array.from({ length: cells }, (_, cell) => {
+      const result: number[][] = new Array(examples.length);
+      batches.forEach(({ indices }, i) =>
+        indices.forEach((example, row) => {
+          const at = ((i * cells + cell) * rows + row) * classes;
+          result[example] = [...flat.subarray(at, at + classes)];
+        })
+      );
+      return result;
+    });
   } finally {
     staging.destroy();
   }
