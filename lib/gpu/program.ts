@@ -5,6 +5,7 @@
  */
 
 import { type Kernel, packParams, type Params, type Tune } from "../../kernels/kernel.ts";
+import { inPlace } from "../../kernels/in_place.ts";
 import { stored } from "../../kernels/stored.ts";
 import { inputAttributes } from "../graph/leaves.ts";
 import {
@@ -79,7 +80,8 @@ export class Program {
       return isWindow ? [] : node.op.run(node, context);
     });
     this.#prepared = dispatches.map((own) => {
-      const dispatch = { ...own, kernel: storedKernel(own, plan.half) };
+      const kernel = inPlaceKernel(own, plan);
+      const dispatch = { ...own, kernel: storedKernel({ ...own, kernel }, plan.half) };
       const tune = { ...dispatch.kernel.tune, ...dispatch.tune };
       const groups = dispatch.kernel.workgroups(dispatch.params, tune);
       return {
@@ -185,6 +187,18 @@ export class Program {
     this.#uniforms = null;
     this.#launches = [];
   }
+}
+
+/** The dispatch's kernel, reading from the output's place what the plan has it write over. */
+function inPlaceKernel({ kernel, bind }: Dispatch, { slots }: Plan): Kernel {
+  const slot = (name: string) =>
+    bind[name] === undefined ? undefined : slots.get(storage(operand(bind[name]).node));
+  return Object.keys(kernel.writes).filter((written) => slot(written) !== undefined).reduce(
+    (made, written) =>
+      Object.keys(kernel.reads).filter((read) => slot(read) === slot(written))
+        .reduce((made, read) => inPlace(made, read, written), made),
+    kernel,
+  );
 }
 
 /** The dispatch's kernel, reading and writing in half precision what is stored so. */

@@ -127,6 +127,11 @@ export interface Op {
    * that an elementwise function can be applied there; see `lib/graph/passes/fuse.ts`.
    */
   readonly epilogue?: string;
+  /**
+   * Which inputs its output may lie over: each element is read last by the invocation that writes the
+   * same one of the output, right before it does, in the operation's only launch.
+   */
+  readonly overwrites?: (node: Node) => readonly number[];
   /** Whether it has a backward rule. */
   readonly differentiable: boolean;
   readonly run: (node: Node, context: RunContext) => Dispatch[];
@@ -168,6 +173,8 @@ export interface OpDefinition<A> {
   readonly simplify?: (node: Node, attributes: A) => Node;
   /** See {@linkcode Op.epilogue}. */
   readonly epilogue?: string;
+  /** See {@linkcode Op.overwrites}; all inputs of an elementwise operation unless given. */
+  readonly overwrites?: readonly number[];
   /** Shape of the output. @throws TypeError where the inputs do not fit. */
   readonly shape: (inputs: readonly Node[], attributes: A) => Shape;
   /** Element type of the output; f32 unless given. */
@@ -231,6 +238,8 @@ export function op<A>(definition: OpDefinition<A>): OpFunction<A> {
     elementwise: elementwise && ((node) => elementwise(node.attributes as A)),
     simplify: simplify && ((node) => simplify(node, node.attributes as A)),
     epilogue: definition.epilogue,
+    overwrites: ({ inputs }) =>
+      definition.overwrites ?? (elementwise === undefined ? [] : inputs.map((_, i) => i)),
     differentiable: definition.backward !== undefined,
     run: (node, context) => definition.run(node, node.attributes as A, context),
     backward: (node, gradient, needs) => {

@@ -2,7 +2,8 @@
  * Memory by lifetime: gives every intermediate of a program a slot, reusing slots of what has died.
  *
  * A slot is one buffer. An output takes a slot while its inputs still hold theirs, so no dispatch
- * ever binds one buffer as read and as read-write, which WebGPU refuses. Rows that are taken out of a
+ * ever binds one buffer as read and as read-write, which WebGPU refuses; or, where its operation can
+ * work in place, that of an input that dies there, which the launch then binds once. Rows that are taken out of a
  * tensor, or joined to one, have no memory of their own where a buffer can be bound at their place.
  *
  * @module
@@ -12,7 +13,7 @@ import { byteLength, type Node, storage, topological } from "./node.ts";
 import { optimize } from "./passes/optimize.ts";
 import { held, type Pass } from "./passes/rewrite.ts";
 import { fullPrecision, type StoragePolicy } from "./precision.ts";
-import type { Sizes } from "./shape.ts";
+import { sameShape, type Sizes } from "./shape.ts";
 
 /** Bytes at which a part of a buffer may be bound: every adapter's alignment is a divisor of them. */
 const ALIGNMENT = 256;
@@ -81,12 +82,25 @@ export function plan(
   const free: number[] = [];
   const slots = new Map<Node, number>();
   const dying = new Map<number, number[]>();
+  /** The slot of an input that dies here and that the launch can write over. */
+  const overwritten = (node: Node, time: number): number | undefined => {
+    const owners = node.inputs.map(owner);
+    const found = node.op.overwrites?.(node).find((i) => {
+      const from = owners[i];
+      return slots.has(from) && lastUse.get(from) === time && storage(node.inputs[i]) === from &&
+        sameShape(node.inputs[i].shape, node.shape) && half.has(from) === half.has(node) &&
+        owners.indexOf(from) === owners.lastIndexOf(from);
+    });
+    return found === undefined ? undefined : slots.get(owners[found]);
+  };
   order.forEach((node, time) => {
     // Where it is a part of what comes later, all of that begins here.
     const place = owner(node);
     if (place.op.leaf === undefined && !slots.has(place)) {
       const size = byteLength(place, sizes, half);
-      const slot = take(free, bytes, size);
+      const over = place === node ? overwritten(node, time) : undefined;
+      const slot = over ?? take(free, bytes, size);
+      if (over !== undefined) dying.set(time, dying.get(time)!.filter((one) => one !== over));
       slots.set(place, slot);
       const death = lastUse.get(place)!;
       if (death !== Infinity) {

@@ -31,6 +31,7 @@ interface Attributes {
 
 const attentionSoftmaxOp = op<Attributes>({
   name: "attention_softmax",
+  overwrites: [0],
   flops: 6, // scale, bias, maximum, exponential, sum, quotient
   shape: ([scores, ...rest], { bias, mask }) => {
     const { shape } = scores;
@@ -104,6 +105,7 @@ const attentionSoftmaxOp = op<Attributes>({
 
 const attentionSoftmaxGradOp = op<{ scale: number }>({
   name: "attention_softmax_grad",
+  overwrites: [1],
   flops: 5, // p·(g − Σ p·g)·scale
   shape: ([p]) => p.shape,
   run: (dx, { scale }, { shape }) => {

@@ -62,6 +62,7 @@ const layerNormOp = op<LayerNorm>({
 
 const layerNormGradOp = op<LayerNorm>({
   name: "layer_norm_grad",
+  overwrites: [2],
   epilogue: "dx",
   flops: 20, // the statistics again, two means over the row, their pull
   shape: ([x]) => x.shape,

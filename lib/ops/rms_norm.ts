@@ -57,6 +57,7 @@ const rmsNormOp = op<RmsNorm>({
 
 const rmsNormGradOp = op<RmsNorm>({
   name: "rms_norm_grad",
+  overwrites: [2],
   epilogue: "dx",
   flops: 10,
   shape: ([x]) => x.shape,

@@ -16,6 +16,7 @@ export function elementwiseOp(made: Elementwise, parts: readonly Node[]): Op {
     made.name,
     (node, { shape }) => [elementwiseDispatch(made, node.inputs, node, shape)],
     parts,
+    ({ inputs }) => inputs.map((_, i) => i),
   );
 }
 
@@ -47,7 +48,12 @@ export function epilogueOp(host: Node, made: Elementwise, parts: readonly Node[]
       : null;
     return fused !== null ? [fused] : [...launches, after(made, operands, node, context.shape)];
   };
-  return derived(`${host.op.name}+${made.name}`, run, [host, ...parts]);
+  return derived(
+    `${host.op.name}+${made.name}`,
+    run,
+    [host, ...parts],
+    () => host.op.overwrites?.(host) ?? [],
+  );
 }
 
 /** The launch with the function in it; null where it does not write the whole output so. */
@@ -90,7 +96,12 @@ function after(
   return { kernel: inPlace(kernel, "x_a", "y"), bind, params };
 }
 
-function derived(name: string, run: Op["run"], parts: readonly Node[]): Op {
+function derived(
+  name: string,
+  run: Op["run"],
+  parts: readonly Node[],
+  overwrites: Op["overwrites"],
+): Op {
   const never = () => {
     throw new TypeError(`Cannot differentiate or lower ${name}: passes come after that`);
   };
@@ -98,6 +109,7 @@ function derived(name: string, run: Op["run"], parts: readonly Node[]): Op {
     name,
     differentiable: false,
     lowerable: false,
+    overwrites,
     run,
     backward: never,
     onnx: never,
