@@ -12,6 +12,7 @@ import { benchFeatures } from "./features.ts";
 import { benchHost } from "./host.ts";
 import { benchKernels } from "./kernels.ts";
 import { benchMatmul } from "./matmul.ts";
+import { benchPack } from "./pack.ts";
 import { peerRows, runPeers } from "./peers/main.ts";
 import { engineNames, serveEngine } from "./peers/worker.ts";
 import { formatMarkdown, formatTable, type Row, saveRows, setting, versions } from "./report.ts";
@@ -40,6 +41,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   profile: benchProfile,
   end_to_end: benchEndToEnd,
   features: benchFeatures,
+  pack: benchPack,
 };
 
 /** A part and what of it. */
@@ -51,6 +53,7 @@ const GPU_LINES: readonly Wanted[] = [
   ["matmul", "4096×4096×4096"],
   ["step", "T5-small"],
   ["profile", "T5-small"],
+  ["pack", "T5-small"],
   ["peers", "matmul 4096"],
   ["peers", "T5-small"],
 ];
