@@ -3,7 +3,9 @@
  *
  * Each run gets what it would get alone, to the bit: every value of a run follows from its own share of
  * the rows, in the same order of sums. A run that diverges, stops early or is left changes nothing for
- * its neighbours.
+ * its neighbours; its checkpoints are those of a run alone, and go on alone or in any pack.
+ *
+ * `packKey` (`pack_key.ts`) says which runs may share a program.
  *
  * @module
  */
@@ -12,79 +14,138 @@ import { checkPrecision } from "../gpu/adapter.ts";
 import type { Model } from "../models/model.ts";
 import { attachPack, cellPrefix, type PackedMethod } from "../peft/pack.ts";
 import { CellProgress } from "./cell_progress.ts";
+import { defaultExecution, type Execution } from "./execution.ts";
 import { SHARE } from "./graphs.ts";
 import { packDifference } from "./pack_key.ts";
-import { plannedCost, type PlannedRun, planRun } from "./plan_run.ts";
+import { Paused } from "./paused.ts";
+import { type PlannedCell, plannedCost, type PlannedRun, planRun } from "./plan_run.ts";
 import type { TrainOutcome, TrainRun } from "./run.ts";
 import type { Task } from "./task.ts";
-import { Paused } from "./paused.ts";
-import { trainPlanned } from "./trainer.ts";
+import { train, trainPlanned } from "./trainer.ts";
 
-/** Runs that share a program. */
-export interface TrainPack {
-  /** The base, freshly built and with nothing attached: another one than any run's. */
-  readonly model: Model & { readonly encode?: (text: string) => readonly number[] };
-  /** The runs' task, on this model. */
+/** Bytes that the plan of a pack may take where no budget says so. */
+const PACK_BYTES = 2 ** 31;
+
+/** A base that nothing is attached to yet, and the runs' task on it. */
+export interface PackBase {
+  /** Freshly built. */
+  readonly model: Model & {
+    /** Token ids of a text, for methods whose parameters start from words. */
+    readonly encode?: (text: string) => readonly number[];
+  };
+  /** Made for the model. */
   readonly task: Task;
+}
+
+/** Runs that are to share programs. */
+export interface TrainPack {
+  /** Makes the base anew. */
+  readonly base: () => PackBase;
   /** Each run's method. */
   readonly methods: readonly PackedMethod[];
   /**
-   * The runs as {@linkcode train} takes them, each with a model of its own. Device, data, seed,
-   * precision, signal and execution of the first hold for all; see `packDifference` for what may
-   * differ.
+   * The runs as {@linkcode train} takes them, each with a model of its own to which its method is
+   * attached. Device, data, seed, precision, signal and execution of the first hold for all; see
+   * `packKey` for what may differ.
    */
   readonly runs: readonly TrainRun[];
 }
 
-/** A pack whose programs are planned, and nothing allocated. */
-export interface PlannedPack {
-  readonly planned: PlannedRun;
-  /** What each run would take alone. */
-  readonly alone: readonly PlannedRun[];
-  readonly cells: readonly ReturnType<typeof attachPack>[number][];
-}
-
 /**
- * Plans a pack: `planned.session.misfit(memory)` says whether it fits.
- *
- * @throws RangeError where the runs cannot share a program.
- */
-export function planPack({ model, task, methods, runs }: TrainPack): PlannedPack {
-  const difference = packDifference(methods.map((one, i) => ({ ...runs[i], ...one })));
-  if (difference !== null) {
-    throw new RangeError(`Cannot train cells in one program: ${difference}; train them apart`);
-  }
-  const attached = attachPack(model, methods, SHARE);
-  const cells = attached.map((one, i) => ({ attached: one, settings: runs[i].settings }));
-  return {
-    planned: planRun({ ...runs[0], model, task }, cells),
-    alone: runs.map((run) => planRun(run, [run])),
-    cells: attached,
-  };
-}
-
-/**
- * Trains and evaluates several runs in one program; one alone as {@linkcode train} does.
+ * Trains and evaluates runs in one program, or in as few as fit the adapter and the budget (2 GiB
+ * where none is given); what fits nowhere else, alone as {@linkcode train} does.
  *
  * What a run costs is what it would cost alone, as its plan tells; seconds are its share of the pack's.
  *
  * @returns What each run leaves, or where it was left because its `onEpoch` said so.
- * @throws As {@linkcode train}, and RangeError where the runs cannot share a program.
+ * @throws As {@linkcode train}; RangeError where the runs may not share a program.
  */
 export async function trainPack(pack: TrainPack): Promise<(TrainOutcome | Paused)[]> {
-  const { runs } = pack;
+  const { methods, runs } = pack;
   const [{ gpu, precision = "f32" }] = runs;
   checkPrecision(precision, gpu.adapter);
-  const { planned, alone, cells } = planPack(pack);
+  const difference = packDifference(methods.map((one, i) => ({ ...runs[i], ...one })));
+  if (difference !== null) {
+    throw new RangeError(`Cannot train cells in one program: ${difference}; train them apart`);
+  }
+  const outcomes: (TrainOutcome | Paused)[] = [];
+  while (outcomes.length < runs.length) {
+    const { planned, cells } = planFitting(pack, outcomes.length);
+    const own = runs.slice(outcomes.length, outcomes.length + cells.length);
+    outcomes.push(
+      ...cells.length === 1 ? await trainAlone(own[0]) : await trainTogether(
+        own,
+        planned,
+        cells,
+      ),
+    );
+  }
+  return outcomes;
+}
+
+/** Runs whose programs are planned, and nothing allocated. */
+interface PlannedPack {
+  readonly planned: PlannedRun;
+  readonly cells: readonly PlannedCell[];
+}
+
+/** As many runs as fit, or half of those that are left, and so on. */
+function planFitting(pack: TrainPack, from: number): PlannedPack {
+  for (let count = pack.runs.length - from;; count = Math.ceil(count / 2)) {
+    const own = planSome(pack, from, from + count);
+    if (count === 1 || fits(own.planned, pack.runs[from])) return own;
+  }
+}
+
+function planSome({ base, methods, runs }: TrainPack, from: number, to: number): PlannedPack {
+  const [first, ...others] = runs.slice(from, to);
+  if (others.length === 0) return { planned: planRun(first, [first]), cells: [first] };
+  const { model, task } = base();
+  const cells = attachPack(model, methods.slice(from, to), SHARE).map((attached, i) => (
+    { attached, settings: runs[from + i].settings }
+  ));
+  // Where it does not fit, fewer cells cost less than computing again.
+  const { recompute, ...rest } = first.execution ?? defaultExecution;
+  const own: Execution = { ...rest, recompute: recompute === "always" ? recompute : "never" };
+  return { planned: planRun({ ...first, model, task, execution: own }, cells), cells };
+}
+
+/** Whether the plan fits the budget, and every tensor a binding. */
+function fits(
+  { session, training, scoring, scoringOnce }: PlannedRun,
+  { gpu, execution }: TrainRun,
+): boolean {
+  const scored = [scoring, scoringOnce].flatMap(({ programs }) => [...programs.values()]);
+  const programs = [...training?.values() ?? [], ...scored.map(({ program }) => program)];
+  return session.misfit(execution?.memory ?? PACK_BYTES) === null &&
+    programs.every(({ plan: { slotBytes: [largest = 0] } }) => largest <= gpu.maxBinding);
+}
+
+async function trainAlone(run: TrainRun): Promise<[TrainOutcome | Paused]> {
+  try {
+    return [await train(run)];
+  } catch (error) {
+    if (error instanceof Paused) return [error];
+    throw error;
+  }
+}
+
+async function trainTogether(
+  runs: readonly TrainRun[],
+  planned: PlannedRun,
+  cells: readonly PlannedCell[],
+): Promise<(TrainOutcome | Paused)[]> {
   const ends = await trainPlanned(
     planned,
     runs,
     (session) =>
       runs.map((run, i) =>
-        new CellProgress(run, session, cells[i], planned.updates[i], cellPrefix(i))
+        new CellProgress(run, session, cells[i].attached, planned.updates[i], cellPrefix(i))
       ),
   );
-  return ends.map((end, i) =>
-    end instanceof Paused ? end : { ...end, ...plannedCost(alone[i], runs[i].settings, end.epochs) }
-  );
+  return ends.map((end, i) => {
+    if (end instanceof Paused) return end;
+    const alone = planRun(runs[i], [runs[i]]);
+    return { ...end, ...plannedCost(alone, runs[i].settings, end.epochs) };
+  });
 }

@@ -194,6 +194,10 @@ for (
     assert(packed.slice(1).some((cell) => cell.get(`scores ${STEPS - 1}`)![0] !== first));
   });
 
+  gpuTest(`${family}: shares that no buffer can be bound at are copied`, async (gpu) => {
+    await expectSolo(gpu, { config, head, size: 5 }, SIDE_BY_SIDE.slice(0, 6));
+  });
+
   gpuTest(`${family}: prompts and prefixes of one length share a program`, async (gpu) => {
     const setup = { config, head };
     await expectSolo(gpu, setup, [["soft_prompt:tokens=3", 0.1], ["soft_prompt:tokens=3", 0.3]]);

@@ -94,6 +94,19 @@ function taskOf({ weights }: Setup, model: ReturnType<typeof makeModel>) {
   return makeTask(model, 0, model.textToText ? WORDS : null, weights ?? null);
 }
 
+function baseOf(setup: Setup) {
+  return () => {
+    const model = makeModel(setup);
+    return { model, task: taskOf(setup, model) };
+  };
+}
+
+function methodsOf(cells: readonly CellSpec[]) {
+  return cells.map(({ method, options = {} }) => (
+    { method: methods[method], options: methods[method].parse(options) }
+  ));
+}
+
 async function alone(gpu: Gpu, setup: Setup, cell: CellSpec): Promise<Told> {
   const told = { epochs: [], checkpoints: [] };
   try {
@@ -106,15 +119,8 @@ async function alone(gpu: Gpu, setup: Setup, cell: CellSpec): Promise<Told> {
 
 async function packed(gpu: Gpu, setup: Setup, cells: readonly CellSpec[]): Promise<Told[]> {
   const told = cells.map(() => ({ epochs: [], checkpoints: [] }));
-  const model = makeModel(setup);
-  const ends = await trainPack({
-    model,
-    task: taskOf(setup, model),
-    methods: cells.map(({ method, options }) => (
-      { method: methods[method], options: methods[method].parse(options ?? {}) }
-    )),
-    runs: cells.map((cell, i) => makeRun(gpu, setup, cell, told[i])),
-  });
+  const runs = cells.map((cell, i) => makeRun(gpu, setup, cell, told[i]));
+  const ends = await trainPack({ base: baseOf(setup), methods: methodsOf(cells), runs });
   return ends.map((end, i) => ({ ...told[i], end }));
 }
 
@@ -168,6 +174,15 @@ gpuTest("a pack in f16: one method with other numbers", async (gpu) => {
     RangeError,
     "Cannot train cells in one program",
   );
+});
+
+gpuTest("cells that do not fit together train in several packs", async (gpu) => {
+  const [one] = await expectSame(gpu, {}, THREE.slice(0, 1));
+  const { total } = (one.end as TrainOutcome).memory;
+  // Room for two, and for one alone.
+  for (const memory of [2.2 * total, 1.1 * total]) {
+    await expectSame(gpu, { execution: { memory, keepFeatures: "never" } }, [...THREE, THREE[0]]);
+  }
 });
 
 gpuTest("a cell that diverges does not disturb its neighbours", async (gpu) => {
@@ -229,12 +244,8 @@ gpuTest("a pack that is stopped is saved where it stands", async (gpu) => {
     told.push(own.checkpoints);
     return makeRun(gpu, setup, cell, own);
   });
-  const model = makeModel(setup);
-  const parsed = cells.map(({ method, options }) => (
-    { method: methods[method], options: methods[method].parse(options ?? {}) }
-  ));
   await assertRejects(
-    () => trainPack({ model, task: taskOf(setup, model), methods: parsed, runs }),
+    () => trainPack({ base: baseOf(setup), methods: methodsOf(cells), runs }),
     Error,
     "enough",
   );
