@@ -34,5 +34,12 @@ export type {
   WeightLayout,
 } from "./lib/layers/site.ts";
 export { loadTokenizer, makeTokenizer, type Tokenizer } from "./lib/data/tokenizer.ts";
-export { loadWeights, type TensorSource } from "./lib/train/load_weights.ts";
+export {
+  isPartSource,
+  loadWeights,
+  type PartSource,
+  streamWeights,
+  type TensorSource,
+} from "./lib/train/load_weights.ts";
+export { StreamedValues, type ValueReader } from "./lib/train/weight_values.ts";
 export { initialValues, randomWeights, type WeightValues } from "./lib/train/initialize.ts";

@@ -18,6 +18,8 @@ export interface WeightsFile {
   info(name: string): TensorInfo;
   /** A tensor's elements as f32, row-major; see {@linkcode SafetensorsFile.read}. */
   read(name: string): Promise<Float32Array<ArrayBuffer>>;
+  /** Some of a tensor's elements as f32; see {@linkcode SafetensorsFile.readPart}. */
+  readPart(name: string, from: number, to: number): Float32Array<ArrayBuffer>;
   /** A tensor's bytes as they stand in the file. */
   readRaw(name: string): Promise<Uint8Array<ArrayBuffer>>;
   /** SHA-256 of the one file, or of the names and SHA-256 of all shards. */
@@ -177,6 +179,7 @@ function weightsOf(files: SafetensorsFile[], digest: () => Promise<string>): Wei
     has: (name) => home.has(name),
     info: (name) => fileOf(name).info(name),
     read: (name) => fileOf(name).read(name),
+    readPart: (name, from, to) => fileOf(name).readPart(name, from, to),
     readRaw: (name) => fileOf(name).readRaw(name),
     digest,
   };

@@ -44,6 +44,16 @@ export interface SafetensorsFile {
    * @throws {TypeError} If its elements are not floating-point numbers.
    */
   read(name: string): Promise<Float32Array<ArrayBuffer>>;
+  /**
+   * Some of a tensor's elements as f32, read before this returns.
+   *
+   * @param from The first element, row-major.
+   * @param to The one after the last.
+   * @throws {TypeError} If its elements are not floating-point numbers.
+   * @throws {RangeError} If it has no such elements.
+   * @throws {Error} If the file changed since it was opened.
+   */
+  readPart(name: string, from: number, to: number): Float32Array<ArrayBuffer>;
   /** A tensor's bytes as they stand in the file. */
   readRaw(name: string): Promise<Uint8Array<ArrayBuffer>>;
 }
@@ -55,7 +65,7 @@ export interface SafetensorsFile {
  * @throws {RangeError|TypeError} If its header is wrong (see {@linkcode parseHeader}).
  */
 export async function readSafetensors(path: string): Promise<SafetensorsFile> {
-  const { tensors, metadata } = await readHeader(path);
+  const { tensors, metadata, version } = await readHeader(path);
   const info = (name: string): TensorInfo => {
     const found = tensors.get(name);
     if (found !== undefined) return found;
@@ -69,6 +79,7 @@ export async function readSafetensors(path: string): Promise<SafetensorsFile> {
     names: () => [...tensors.keys()].sort(),
     info,
     read: (name) => readFloats(path, info(name)),
+    readPart: (name, from, to) => readFloatsPart(path, version, info(name), from, to),
     readRaw: async (name) => {
       const { begin, end } = info(name);
       const bytes = new Uint8Array(end - begin);
@@ -101,12 +112,26 @@ export function encodeSafetensors(
     return { name, shape, data, dtype: dtypeOf(data) };
   });
   entries.sort((a, b) => DTYPE_BYTES[b.dtype] - DTYPE_BYTES[a.dtype] || (a.name < b.name ? -1 : 1));
+  return [encodeHeader(entries, metadata), ...entries.map(({ data }) => bytesOf(data))];
+}
+
+/**
+ * What stands before the tensors' bytes, for a writer that streams them.
+ *
+ * @param tensors In the order of their bytes, without gaps; larger elements first, so that each one is
+ *   aligned.
+ */
+export function encodeHeader(
+  tensors: readonly Pick<TensorInfo, "name" | "dtype" | "shape">[],
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array<ArrayBuffer> {
   const header: [string, unknown][] = [];
   const notes = Object.entries(metadata).sort(([a], [b]) => a < b ? -1 : 1);
   if (notes.length > 0) header.push(["__metadata__", Object.fromEntries(notes)]);
   let at = 0;
-  for (const { name, dtype, shape, data } of entries) {
-    header.push([name, { dtype, shape, data_offsets: [at, at += data.byteLength] }]);
+  for (const { name, dtype, shape } of tensors) {
+    const bytes = shape.reduce((a, b) => a * b, DTYPE_BYTES[dtype]);
+    header.push([name, { dtype, shape, data_offsets: [at, at += bytes] }]);
   }
   // Written pair by pair: an object would put names that look like numbers first.
   const json = header.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`);
@@ -114,7 +139,7 @@ export function encodeSafetensors(
   const head = new Uint8Array(8 + Math.ceil(text.length / 8) * 8).fill(0x20);
   new DataView(head.buffer).setBigUint64(0, BigInt(head.length - 8), true);
   head.set(text, 8);
-  return [head, ...entries.map(({ data }) => bytesOf(data))];
+  return head;
 }
 
 /**
@@ -131,24 +156,21 @@ export async function writeSafetensors(
   await writeFileAtomic(path, encodeSafetensors(tensors, metadata));
 }
 
-async function readHeader(path: string): Promise<SafetensorsHeader> {
+async function readHeader(path: string): Promise<SafetensorsHeader & { version: string }> {
   return await withFile(path, async (file) => {
-    const { size } = await file.stat();
+    const stat = await file.stat();
+    const { size } = stat;
     const start = new Uint8Array(Math.min(8, size));
     await readAt(file, 0, start);
     const head = new Uint8Array(8 + headerLength(start, size, path));
     await readAt(file, 0, head);
-    return parseHeader(head, size, path);
+    return { ...parseHeader(head, size, path), version: versionOf(stat) };
   });
 }
 
 async function readFloats(path: string, info: TensorInfo): Promise<Float32Array<ArrayBuffer>> {
-  const { name, dtype, elements, begin } = info;
-  if (!isFloat(dtype)) {
-    throw new TypeError(
-      `Cannot read tensor ${JSON.stringify(name)} of ${path} as f32: its elements are ${dtype}`,
-    );
-  }
+  const { dtype, elements, begin } = info;
+  checkFloat(path, info);
   const out = new Float32Array(elements);
   const size = DTYPE_BYTES[dtype];
   await withFile(path, async (file) => {
@@ -157,14 +179,76 @@ async function readFloats(path: string, info: TensorInfo): Promise<Float32Array<
       const part = out.subarray(i, i + CHUNK / size);
       const bytes = chunk.subarray(0, part.length * size);
       await readAt(file, begin + i * size, bytes);
-      try {
-        toFloat32(dtype, bytes, part);
-      } catch (error) {
-        throw new RangeError(`tensor ${JSON.stringify(name)}: ${(error as Error).message}`);
-      }
+      convert(info, bytes, part);
     }
   });
   return out;
+}
+
+function readFloatsPart(
+  path: string,
+  version: string,
+  info: TensorInfo,
+  from: number,
+  to: number,
+): Float32Array<ArrayBuffer> {
+  const { name, dtype, elements, begin } = info;
+  checkFloat(path, info);
+  if (!(Number.isInteger(from) && Number.isInteger(to) && 0 <= from && from <= to)) {
+    throw new RangeError(`Cannot read elements ${from} to ${to} of tensor ${JSON.stringify(name)}`);
+  }
+  if (to > elements) {
+    throw new RangeError(
+      `Cannot read elements ${from} to ${to} of tensor ${JSON.stringify(name)}: it has ${elements}`,
+    );
+  }
+  const out = new Float32Array(to - from);
+  const size = DTYPE_BYTES[dtype];
+  try {
+    using file = Deno.openSync(path);
+    if (versionOf(file.statSync()) !== version) {
+      throw new RangeError("it changed since it was opened; open it again");
+    }
+    file.seekSync(begin + from * size, Deno.SeekMode.Start);
+    const chunk = new Uint8Array(Math.min(CHUNK, out.length * size));
+    for (let i = 0; i < out.length; i += CHUNK / size) {
+      const part = out.subarray(i, i + CHUNK / size);
+      const bytes = chunk.subarray(0, part.length * size);
+      for (let done = 0; done < bytes.length;) {
+        const n = file.readSync(bytes.subarray(done));
+        if (n === null) throw new RangeError("it ends too early; truncated");
+        done += n;
+      }
+      convert(info, bytes, part);
+    }
+  } catch (error) {
+    throw new Error(`Cannot read ${path}: ${ioReason(error)}`, { cause: error });
+  }
+  return out;
+}
+
+/** Tells whether a file is still what it was. */
+function versionOf({ size, mtime, ino }: Deno.FileInfo): string {
+  return `${size} ${mtime?.getTime()} ${ino}`;
+}
+
+function checkFloat(path: string, { name, dtype }: TensorInfo): void {
+  if (isFloat(dtype)) return;
+  throw new TypeError(
+    `Cannot read tensor ${JSON.stringify(name)} of ${path} as f32: its elements are ${dtype}`,
+  );
+}
+
+function convert(
+  { name, dtype }: TensorInfo,
+  bytes: Uint8Array<ArrayBuffer>,
+  out: Float32Array<ArrayBuffer>,
+): void {
+  try {
+    toFloat32(dtype, bytes, out);
+  } catch (error) {
+    throw new RangeError(`tensor ${JSON.stringify(name)}: ${(error as Error).message}`);
+  }
 }
 
 async function withFile<T>(path: string, use: (file: Deno.FsFile) => Promise<T>): Promise<T> {

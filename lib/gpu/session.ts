@@ -53,6 +53,8 @@ export class Session {
   readonly #inputs = new Map<string, GPUBuffer>();
   readonly #constants = new Map<Program, Map<Node, GPUBuffer>>();
   #built = false;
+  /** Bytes uploaded that the device may not have taken yet. */
+  #uploading = 0;
 
   /**
    * An empty session on a device, which it does not own.
@@ -195,17 +197,39 @@ export class Session {
    * @throws RangeError where a value does not fit the variable's half precision.
    */
   upload(name: string, values: Values): void {
+    this.uploadPart(name, values, { from: 0, of: values.length });
+  }
+
+  /**
+   * Fills a part of a variable; {@linkcode settle} now and then keeps what waits for the device small.
+   *
+   * @param part.from Element of the variable that the first value goes to; even.
+   * @param part.of Elements that the parts have in all: those of the variable.
+   * @throws RangeError where a value does not fit the variable's half precision.
+   */
+  uploadPart(name: string, values: Values, part: { from: number; of: number }): void {
     const node = this.#planner.variables.get(name);
     if (node === undefined) return;
     const expected = elements(variableAttributes(node).shape);
-    if (values.length !== expected) {
-      throw new TypeError(
-        `Cannot fill ${name}: it has ${expected} elements, found ${values.length}`,
-      );
+    if (part.of !== expected) {
+      throw new TypeError(`Cannot fill ${name}: it has ${expected} elements, found ${part.of}`);
     }
-    const bytes = encode(name, values, this.#planner.half.has(node));
+    const half = this.#planner.half.has(node);
+    const bytes = encode(name, values, half, part.from);
     const { buffer, offset } = this.#places.get(name)!;
-    this.gpu.device.queue.writeBuffer(buffer, offset, bytes);
+    this.gpu.device.queue.writeBuffer(buffer, offset + storedBytes(part.from, half), bytes);
+    this.#uploading += bytes.byteLength;
+  }
+
+  /**
+   * Lets the device take what was uploaded, once that is much: until then a copy of it lies in
+   * staging buffers, which whole models would double.
+   */
+  async settle(): Promise<void> {
+    if (this.#uploading < UPLOAD_BYTES) return;
+    this.#uploading = 0;
+    this.gpu.device.queue.submit([]);
+    await this.wait();
   }
 
   /** Fills the arena with NaN, so that an output nobody wrote shows. For tests. */
@@ -386,6 +410,9 @@ export class Session {
 /** Bytes that are copied back at a time: whole models are read in parts, not by a buffer of their size. */
 const DOWNLOAD_BYTES = 64 * 2 ** 20;
 
+/** Bytes that may wait in staging buffers while variables are filled. */
+const UPLOAD_BYTES = 64 * 2 ** 20;
+
 function whole(buffer: GPUBuffer): Place {
   return { buffer, offset: 0 };
 }
@@ -409,8 +436,13 @@ export async function readMapped(staging: GPUBuffer): Promise<Float32Array<Array
 /** Largest finite value of half precision. */
 const LARGEST_HALF = 65504;
 
-/** Values as they lie in a buffer, padded to a multiple of four bytes. */
-function encode(name: string, values: Values, half: boolean): Values | Float16Array<ArrayBuffer> {
+/** Values as they lie in a buffer, padded to a multiple of four bytes; `from`: the first one's index. */
+function encode(
+  name: string,
+  values: Values,
+  half: boolean,
+  from = 0,
+): Values | Float16Array<ArrayBuffer> {
   if (!half) return values;
   const halves = new Float16Array(Math.ceil(values.length / 2) * 2);
   halves.set(values);
@@ -419,7 +451,7 @@ function encode(name: string, values: Values, half: boolean): Values | Float16Ar
   );
   if (over >= 0) {
     throw new RangeError(
-      `Cannot store ${name} in half precision: element ${over} is ${
+      `Cannot store ${name} in half precision: element ${from + over} is ${
         values[over]
       }, and the largest that fits is ${LARGEST_HALF}; use --precision f32`,
     );

@@ -7,10 +7,17 @@
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
 import { digestJson } from "../formats/digest.ts";
 import { openModelFolder } from "../formats/huggingface.ts";
+import { countParameters } from "../layers/scope.ts";
 import type { RawConfig } from "../models/config.ts";
 import { buildModel } from "../models/index.ts";
 import type { Model } from "../models/model.ts";
-import { loadWeights, matchTensors, type TensorSource } from "../train/load_weights.ts";
+import {
+  isPartSource,
+  loadWeights,
+  matchTensors,
+  streamWeights,
+  type TensorSource,
+} from "../train/load_weights.ts";
 import type { WeightValues } from "../train/initialize.ts";
 import { fetchedFolder, missingBase, parseHubBase } from "./references.ts";
 
@@ -43,9 +50,15 @@ export interface Base {
    * @throws TypeError naming every tensor that does not fit.
    */
   check(classes: number, head: boolean): void;
-  /** Values of such a model's parameters, f32 by name; read once and kept. */
+  /**
+   * Values of such a model's parameters, f32 by name: read once and kept, or, where they are more than
+   * {@linkcode KEPT_BYTES}, read from the files each time that one of them is asked for.
+   */
   weights(classes: number, head: boolean): Promise<WeightValues>;
 }
+
+/** Bytes of f32 up to which a base's values are kept in memory, for one cell after another. */
+export const KEPT_BYTES = 512 * 2 ** 20;
 
 /** The name that stands for the base that comes with the project. */
 export const EMBEDDED = "embedded";
@@ -122,9 +135,16 @@ export function makeBase({ config, source, ...rest }: BaseParts): Base {
     check: (classes, head) => void matchTensors(build(classes, head), source),
     weights: (classes, head) => {
       const key = `${classes} ${head}`;
-      const known = loaded.get(key) ?? loadWeights(build(classes, head), source);
+      const known = loaded.get(key) ?? readWeights(build(classes, head), source);
       loaded.set(key, known);
       return known;
     },
   };
+}
+
+async function readWeights(model: Model, source: TensorSource): Promise<WeightValues> {
+  const bytes = 4 * countParameters(model.scope.select());
+  return bytes > KEPT_BYTES && isPartSource(source)
+    ? streamWeights(model, source)
+    : await loadWeights(model, source);
 }

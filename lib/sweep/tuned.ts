@@ -15,6 +15,7 @@ import { methods } from "../peft/index.ts";
 import { type Attached, attachMethod, type Method, type MethodOptions } from "../peft/method.ts";
 import { initialValues, type WeightValues } from "../train/initialize.ts";
 import type { LabelWords } from "../train/task.ts";
+import { overValues } from "../train/weight_values.ts";
 import { type Base, openBase } from "./base.ts";
 import type { Cell } from "./cell.ts";
 import { methodInfo } from "./method_spec.ts";
@@ -144,8 +145,8 @@ export async function tunedModel(
     cell.settings.maxLength,
     (model.maxLength ?? Infinity) - attached.positions,
   );
-  const values = startValues(cell, model, attached, await base.weights(labels.length, head));
-  for (const [name, trained] of await read(attached.trainable)) values.set(name, trained);
+  const start = startValues(cell, model, attached, await base.weights(labels.length, head));
+  const values = overValues(start, await read(attached.trainable));
   return {
     cell,
     base,
@@ -171,14 +172,14 @@ function startValues(
   { scope }: Model,
   { delta }: Attached,
   base: WeightValues,
-): Map<string, Float32Array<ArrayBuffer>> {
-  const values = new Map(base);
+): WeightValues {
+  const drawn = new Map<string, Float32Array<ArrayBuffer>>();
   for (const parameter of [...scope.select(), ...delta.select()]) {
-    if (!values.has(parameter.name)) {
-      values.set(parameter.name, initialValues(parameter, seed, base));
+    if (!base.has(parameter.name)) {
+      drawn.set(parameter.name, initialValues(parameter, seed, base));
     }
   }
-  return values;
+  return overValues(base, drawn);
 }
 
 /** What a run trained, from its folder. */

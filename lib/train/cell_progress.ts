@@ -10,6 +10,7 @@ import type { Node } from "../graph/node.ts";
 import type { Tensor } from "../formats/safetensors.ts";
 import type { Attached } from "../peft/method.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { fillIn } from "./fill_in.ts";
 import { LOSS_CAPACITY } from "./graphs.ts";
 import { initialValues } from "./initialize.ts";
 import type { Update } from "./optimizer.ts";
@@ -84,8 +85,10 @@ export class CellProgress {
     const { resume, seed, weights } = this.#run;
     const { trainable, delta } = this.#attached;
     for (const parameter of new Set([...trainable, ...delta.select()])) {
-      const values = weights.get(parameter.name) ?? initialValues(parameter, seed, weights);
-      this.#session.upload(variableAttributes(parameter.node).name, values);
+      const { name } = parameter;
+      const variable = variableAttributes(parameter.node).name;
+      if (weights.has(name)) await fillIn(this.#session, name, weights, variable);
+      else this.#session.upload(variable, initialValues(parameter, seed, weights));
     }
     for (const [name, values] of this.#update?.initial ?? []) this.#session.upload(name, values);
     if (!resume) return;

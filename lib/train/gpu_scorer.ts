@@ -8,6 +8,7 @@ import { bucketOf, planEvaluation } from "../data/batches.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Session } from "../gpu/session.ts";
 import { type Precision, storagePolicy } from "../graph/precision.ts";
+import { fillIn } from "./fill_in.ts";
 import type { WeightValues } from "./initialize.ts";
 import { planScoring, scoreSplit, type Scoring } from "./scoring.ts";
 import type { Task } from "./task.ts";
@@ -97,7 +98,7 @@ export async function openGpuScorer(
       bucketsTo(maxLength, longest),
     );
     await session.build();
-    for (const [name, own] of values) session.upload(name, own);
+    for (const name of values.keys()) await fillIn(session, name, values);
     return new GpuScorer(session, scoring, longest);
   } catch (error) {
     session.destroy();

@@ -7,9 +7,9 @@
 import { Random } from "../data/random.ts";
 import { elements } from "../graph/shape.ts";
 import type { Parameter } from "../layers/scope.ts";
+import { readerOf, type ValueReader, type WeightValues } from "./weight_values.ts";
 
-/** Values of a base's parameters, by name. */
-export type WeightValues = ReadonlyMap<string, Float32Array<ArrayBuffer>>;
+export type { WeightValues } from "./weight_values.ts";
 
 /**
  * Draws a parameter's initial values.
@@ -24,8 +24,8 @@ export function initialValues(
   base: WeightValues,
 ): Float32Array<ArrayBuffer> {
   const values = new Float32Array(elements(shape));
-  const valuesOf = (parameter: string) => {
-    const found = base.get(parameter);
+  const valuesOf = (parameter: string): ValueReader => {
+    const found = readerOf(base, parameter);
     if (found !== undefined) return found;
     throw new RangeError(`Cannot start ${name}: ${parameter} has no values`);
   };
@@ -48,12 +48,14 @@ export function initialValues(
       const rows = table.length / width;
       for (let row = 0; row < shape[0]; row++) {
         const from = ((initializer.start + row) % rows) * width;
-        values.set(table.subarray(from, from + width), row * width);
+        values.set(table.part(from, from + width), row * width);
       }
       return values;
     }
     case "computed":
-      return initializer.compute(initializer.from.map(valuesOf));
+      return initializer.compute(
+        initializer.from.map(valuesOf).map((one) => one.part(0, one.length)),
+      );
   }
 }
 

@@ -12,6 +12,7 @@ import { methods } from "../peft/index.ts";
 import { type Attached, attachMethod, type Method, type MethodOptions } from "../peft/method.ts";
 import { initialValues, type WeightValues } from "./initialize.ts";
 import { loadWeights, type TensorSource } from "./load_weights.ts";
+import { overValues } from "./weight_values.ts";
 
 /** A base with a saved delta in it: ready to predict, or to train on. */
 export interface LoadedAdapter {
@@ -92,7 +93,7 @@ export async function deltaValues(
   { delta, trainable }: Attached,
   tensors: TensorSource,
   base: WeightValues,
-): Promise<Map<string, Float32Array<ArrayBuffer>>> {
+): Promise<WeightValues> {
   const trains = new Set(trainable);
   const wanted = new Scope();
   const add = (parameters: Iterable<typeof trainable[number]>) => {
@@ -112,9 +113,10 @@ export async function deltaValues(
     tensors,
     "the delta's configuration and the base",
   );
-  const values = new Map([...base, ...loaded]);
+  const values = overValues(base, loaded);
+  const constants = new Map<string, Float32Array<ArrayBuffer>>();
   for (const parameter of delta.select().filter((one) => !trains.has(one))) {
-    values.set(parameter.name, initialValues(parameter, 0, values));
+    constants.set(parameter.name, initialValues(parameter, 0, values));
   }
-  return values;
+  return overValues(values, constants);
 }

@@ -4,7 +4,9 @@
  * @module
  */
 
+import { elements } from "../graph/shape.ts";
 import type { Model, Tie } from "../models/model.ts";
+import { PART_ELEMENTS, StreamedValues, type ValueReader } from "./weight_values.ts";
 
 /** Tensors of a checkpoint; `WeightsFile` of lib/formats is one. */
 export interface TensorSource {
@@ -16,6 +18,19 @@ export interface TensorSource {
   info(name: string): { readonly shape: readonly number[] };
   /** A tensor's values as f32, row-major. @throws RangeError where there is none of this name. */
   read(name: string): Promise<Float32Array<ArrayBuffer>>;
+  /**
+   * The elements [from, to) of a tensor as f32, read before this returns; where a source has it, a
+   * model may be read part by part instead of as a whole.
+   */
+  readPart?(name: string, from: number, to: number): Float32Array<ArrayBuffer>;
+}
+
+/** A source that is read part by part. */
+export type PartSource = TensorSource & Required<Pick<TensorSource, "readPart">>;
+
+/** Whether a source is read part by part. */
+export function isPartSource(source: TensorSource): source is PartSource {
+  return source.readPart !== undefined;
 }
 
 /**
@@ -90,14 +105,55 @@ export async function loadWeights(
   if (tie?.tied && found.has(tie.output)) {
     const copy = await source.read(tie.output);
     const input = values.get(tie.input)!;
-    if (copy.length !== input.length || copy.some((value, i) => value !== input[i])) {
-      throw new TypeError(
-        `Cannot load weights: they do not fit ${config}: ${tie.output} differs from ${tie.input}, ` +
-          "although tie_word_embeddings is true (or left out); set it to false if both were trained",
-      );
-    }
+    if (!equal(copy, input)) throw differs(tie, config);
   }
   return values;
+}
+
+/**
+ * The same values, each read when it is asked for and not kept; nothing is read yet but copies of
+ * tied matrices, in parts.
+ *
+ * @param config What decides the shapes, for the message.
+ * @throws TypeError as {@linkcode loadWeights} does.
+ */
+export function streamWeights(
+  model: Pick<Model, "scope" | "head" | "spare" | "canonical" | "tie">,
+  source: PartSource,
+  config = "config.json",
+): StreamedValues {
+  const { scope, tie } = model;
+  const found = matchTensors(model, source, config);
+  const readerOf = (foreign: string): ValueReader => ({
+    length: elements(source.info(foreign).shape),
+    part: (from, to) => source.readPart(foreign, from, to),
+  });
+  const readers = new Map<string, ValueReader>();
+  for (const { name } of scope.select()) {
+    const foreign = found.get(name);
+    if (foreign !== undefined) readers.set(name, readerOf(foreign));
+  }
+  if (tie?.tied && found.has(tie.output)) {
+    const copy = readerOf(tie.output);
+    const input = readers.get(tie.input)!;
+    if (copy.length !== input.length) throw differs(tie, config);
+    for (let from = 0; from < copy.length; from += PART_ELEMENTS) {
+      const to = Math.min(copy.length, from + PART_ELEMENTS);
+      if (!equal(copy.part(from, to), input.part(from, to))) throw differs(tie, config);
+    }
+  }
+  return new StreamedValues(readers);
+}
+
+function equal(one: Float32Array, other: Float32Array): boolean {
+  return one.length === other.length && one.every((value, i) => value === other[i]);
+}
+
+function differs({ output, input }: Tie, config: string): TypeError {
+  return new TypeError(
+    `Cannot load weights: they do not fit ${config}: ${output} differs from ${input}, ` +
+      "although tie_word_embeddings is true (or left out); set it to false if both were trained",
+  );
 }
 
 function whyMissing(name: string, tie: Tie | undefined): string {

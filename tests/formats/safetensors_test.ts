@@ -172,6 +172,42 @@ Deno.test("read() converts f16, bf16 and f64, and leaves integers to readRaw()",
   });
 });
 
+Deno.test("readPart() gives what read() does, a part at a time", async () => {
+  const types: [string, number][] = [["F64", 8], ["F32", 4], ["F16", 2], ["BF16", 2], ["I32", 4]];
+  let at = 0;
+  const header = types.map(([dtype, size]) =>
+    `"${dtype}":${entry(dtype, [3, 4], [at, at += 12 * size])}`
+  );
+  const bytes = made(`{${header.join(",")}}`, at);
+  // Bytes of finite numbers in every type.
+  for (let i = 1; i <= at; i++) bytes[bytes.length - i] = i % 2 === 1 ? 0x3f : i % 251;
+  await withTemporary(bytes, async (path) => {
+    const file = await readSafetensors(path);
+    for (const [dtype] of types.slice(0, -1)) {
+      const whole = await file.read(dtype);
+      for (const [from, to] of [[0, 12], [1, 2], [5, 12], [4, 4]]) {
+        assertEquals(file.readPart(dtype, from, to), whole.slice(from, to), dtype);
+      }
+    }
+    assertThrows(() => file.readPart("I32", 0, 1), TypeError, "its elements are I32");
+    assertThrows(
+      () => file.readPart("F16", 3, 13),
+      RangeError,
+      'Cannot read elements 3 to 13 of tensor "F16": it has 12',
+    );
+    for (const [from, to] of [[-1, 2], [3, 2], [0.5, 2]]) {
+      assertThrows(() => file.readPart("F16", from, to), RangeError, "Cannot read elements");
+    }
+    await Deno.writeFile(path, bytes);
+    await Deno.utime(path, 1, 1);
+    assertThrows(
+      () => file.readPart("F16", 0, 1),
+      Error,
+      `Cannot read ${path}: it changed since it was opened; open it again`,
+    );
+  });
+});
+
 Deno.test("read() tells when the file was cut after it was opened", async () => {
   await withTemporary(made(w("F32", [4], [0, 16]), 16), async (path) => {
     const file = await readSafetensors(path);
