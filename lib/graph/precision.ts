@@ -44,6 +44,7 @@ const PASSING: Readonly<Record<string, { includes(input: number): boolean }>> = 
   ...{ rows: FIRST, join_rows: EVERY },
   ...{ scale: FIRST, multiply: FIRST, dropout: FIRST, rope: FIRST, broadcast: FIRST },
   ...{ slice: FIRST, pad: FIRST, select_token: FIRST, select_token_grad: FIRST, concat: [0, 1] },
+  attention: FIRST,
   ...Object.fromEntries(
     ["relu", "leaky_relu", "gelu", "gelu_tanh", "silu", "tanh", "sigmoid"].flatMap((name) => [
       [name, FIRST],
@@ -56,6 +57,7 @@ const PASSING: Readonly<Record<string, { includes(input: number): boolean }>> = 
 const WRITERS = new Set([
   ...["einsum", "add", "rms_norm", "layer_norm", "rms_norm_grad", "layer_norm_grad"],
   ...["attention_softmax", "attention_softmax_grad"],
+  ...["attention_forward", "attention_grad_queries", "attention_grad_keys"],
 ]);
 
 /**
@@ -71,6 +73,10 @@ const READERS: Readonly<Record<string, readonly number[]>> = {
   layer_norm_grad: [2],
   layer_weight_parts: [2],
   attention_softmax_grad: [0],
+  // Queries, keys, values; then the output and its gradient.
+  attention_forward: [0, 1, 2],
+  attention_grad_queries: [0, 1, 2, 3, 4],
+  attention_grad_keys: [0, 1, 2, 3, 4],
 };
 
 /**

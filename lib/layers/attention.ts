@@ -1,8 +1,6 @@
 import type { Node } from "../graph/node.ts";
 import type { Dim } from "../graph/shape.ts";
-import { attentionSoftmax } from "../ops/attention_softmax.ts";
-import { einsum } from "../ops/einsum.ts";
-import { broadcastTo } from "../ops/elementwise.ts";
+import { attention, unfusedAttention } from "../ops/attention.ts";
 import { reshape } from "../ops/reshape.ts";
 import { dropped } from "./block_output.ts";
 import type { Scope } from "./scope.ts";
@@ -26,30 +24,18 @@ export interface AttentionOptions {
   readonly bias?: (queries: Dim, keys: Dim) => Node;
   /** Whether a query sees earlier keys alone. */
   readonly causal?: boolean;
-  /** How often each key and value head serves: H/K; 1 unless given. */
-  readonly groups?: number;
   readonly site: KeyValueSite;
 }
+
+/**
+ * Largest size of a head that is attended to in one launch. Beyond it, on a software adapter, computing
+ * the weights twice costs more than keeping them.
+ */
+const LARGEST_FUSED = 32;
 
 /** x: [B, T, heads · size] as [B, T, heads, size]. */
 export function splitHeads(x: Node, heads: number, size: number): Node {
   return reshape(x, [x.shape[0], x.shape[1], heads, size]);
-}
-
-/** Keys or values of few heads for every head of the queries: [B, S, K, D] to [B, S, K·groups, D]. */
-export function repeatHeads(x: Node, groups: number): Node {
-  if (groups === 1) return x;
-  const [batch, length, heads, size] = x.shape as [
-    Node["shape"][0],
-    Node["shape"][0],
-    number,
-    number,
-  ];
-  const repeated = broadcastTo(
-    reshape(x, [batch, length, heads, 1, size]),
-    [batch, length, heads, groups, size],
-  );
-  return reshape(repeated, [batch, length, heads * groups, size]);
 }
 
 /**
@@ -62,22 +48,23 @@ export function repeatHeads(x: Node, groups: number): Node {
 export function attend(
   q: Node,
   own: KeyValues,
-  { scale, bias, causal, groups = 1, site }: AttentionOptions,
+  { scale, bias, causal, site }: AttentionOptions,
   context: Context,
 ): { output: Node; weights: Node } {
   const { keys, values, mask } = site.transforms.reduce((kv, f) => f(kv, context), own);
-  const scores = einsum("bthd,bshd->bhts", q, repeatHeads(keys, groups));
   const [batch, length, heads, size] = q.shape;
-  const weights = attentionSoftmax(scores, {
-    scale,
-    causal,
-    mask,
-    bias: bias?.(length, keys.shape[1]),
+  const options = { scale, causal, mask, bias: bias?.(length, keys.shape[1]) };
+  let kept = true;
+  const unfused = unfusedAttention(q, keys, values, options, (weights) => {
+    const seen = dropped(weights, context, `${site.path}.weights`);
+    kept = seen === weights;
+    return seen;
   });
-  const seen = dropped(weights, context, `${site.path}.weights`);
-  const mixed = einsum("bhts,bshd->bthd", seen, repeatHeads(values, groups));
+  // Dropout needs the weights themselves. From the graph alone, so that every device adds alike.
+  const fused = kept && (size as number) <= LARGEST_FUSED;
+  const mixed = fused ? attention(q, keys, values, options) : unfused.output;
   return {
     output: reshape(mixed, [batch, length, (heads as number) * (size as number)]),
-    weights,
+    weights: unfused.weights,
   };
 }

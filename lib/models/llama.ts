@@ -162,7 +162,6 @@ class Block {
       {
         scale: headSize ** -0.5,
         causal: true,
-        groups: heads / keyHeads,
         site: this.#keyValues,
       },
       context,

@@ -4,8 +4,8 @@ import {
 } from "../../kernels/attention_softmax.ts";
 import { rowTune } from "../../kernels/rows.ts";
 import { type Node, op } from "../graph/node.ts";
-import type { OnnxValue } from "../graph/onnx.ts";
-import { elements, formatShape, sameShape } from "../graph/shape.ts";
+import type { OnnxBuilder, OnnxValue } from "../graph/onnx.ts";
+import { type Dim, elements, formatShape, sameShape } from "../graph/shape.ts";
 import { scale as scaled } from "./elementwise.ts";
 import { reshape } from "./reshape.ts";
 import { sum } from "./sum.ts";
@@ -22,14 +22,15 @@ export interface AttentionSoftmaxOptions {
   readonly causal?: boolean;
 }
 
-interface Attributes {
+/** What goes into attention weights besides their scores. */
+export interface AttentionWeighting {
   readonly scale: number;
   readonly bias: boolean;
   readonly mask: boolean;
   readonly causal: boolean;
 }
 
-const attentionSoftmaxOp = op<Attributes>({
+const attentionSoftmaxOp = op<AttentionWeighting>({
   name: "attention_softmax",
   overwrites: [0],
   flops: 6, // scale, bias, maximum, exponential, sum, quotient
@@ -78,30 +79,38 @@ const attentionSoftmaxOp = op<Attributes>({
       ...(mask ? [null] : []),
     ];
   },
-  onnx: (graph, [scores, ...rest], { shape: [, , queries, keys] }, attributes) => {
-    const { scale, bias, mask, causal } = attributes;
-    let x = scale === 1 ? scores : graph.node("Mul", [scores, graph.floats(scale)]);
-    if (bias) x = graph.node("Add", [x, rest[0]]);
-    const allowed: OnnxValue[] = [];
-    if (mask) {
-      const seen = graph.cast(rest.at(-1)!, "bool");
-      allowed.push(graph.node("Unsqueeze", [seen, graph.ints([1, 2])])); // [B, 1, 1, S]
-    }
-    if (causal) {
-      // s ≤ t + S − T, both places counted from the end.
-      const t = graph.node("Sub", [graph.range(0, queries), graph.dim(queries)]);
-      const s = graph.node("Sub", [graph.range(0, keys), graph.dim(keys)]);
-      const rows = graph.node("Unsqueeze", [t, graph.ints([1])]);
-      allowed.push(graph.node("LessOrEqual", [s, rows])); // [T, S]
-    }
-    if (allowed.length === 0) return graph.node("Softmax", [x], { axis: -1 });
-    const both = allowed.length === 1 ? allowed[0] : graph.node("And", allowed);
-    const lowest = graph.node("Where", [both, x, graph.floats(-3.4028234e38)]);
-    // A row that sees no key is 0, as kernels leave it.
-    const weights = graph.node("Softmax", [lowest], { axis: -1 });
-    return graph.node("Where", [both, weights, graph.floats(0)]);
-  },
+  onnx: (graph, inputs, { shape: [, , queries, keys] }, attributes) =>
+    lowerAttentionSoftmax(graph, inputs, attributes, { queries, keys }),
 });
+
+/** Attention weights as ONNX nodes: of scores, then bias and mask where there are such. */
+export function lowerAttentionSoftmax(
+  graph: OnnxBuilder,
+  [scores, ...rest]: readonly OnnxValue[],
+  { scale, bias, mask, causal }: AttentionWeighting,
+  { queries, keys }: { readonly queries: Dim; readonly keys: Dim },
+): OnnxValue {
+  let x = scale === 1 ? scores : graph.node("Mul", [scores, graph.floats(scale)]);
+  if (bias) x = graph.node("Add", [x, rest[0]]);
+  const allowed: OnnxValue[] = [];
+  if (mask) {
+    const seen = graph.cast(rest.at(-1)!, "bool");
+    allowed.push(graph.node("Unsqueeze", [seen, graph.ints([1, 2])])); // [B, 1, 1, S]
+  }
+  if (causal) {
+    // s ≤ t + S − T, both places counted from the end.
+    const t = graph.node("Sub", [graph.range(0, queries), graph.dim(queries)]);
+    const s = graph.node("Sub", [graph.range(0, keys), graph.dim(keys)]);
+    const rows = graph.node("Unsqueeze", [t, graph.ints([1])]);
+    allowed.push(graph.node("LessOrEqual", [s, rows])); // [T, S]
+  }
+  if (allowed.length === 0) return graph.node("Softmax", [x], { axis: -1 });
+  const both = allowed.length === 1 ? allowed[0] : graph.node("And", allowed);
+  const lowest = graph.node("Where", [both, x, graph.floats(-3.4028234e38)]);
+  // A row that sees no key is 0, as kernels leave it.
+  const weights = graph.node("Softmax", [lowest], { axis: -1 });
+  return graph.node("Where", [both, weights, graph.floats(0)]);
+}
 
 const attentionSoftmaxGradOp = op<{ scale: number }>({
   name: "attention_softmax_grad",
@@ -132,13 +141,18 @@ export function attentionSoftmax(
   scores: Node,
   { scale = 1, bias, mask, causal = false }: AttentionSoftmaxOptions = {},
 ): Node {
-  if (!Number.isFinite(scale) || scale === 0) {
-    throw new RangeError(`Cannot scale attention scores by ${scale}: it must be finite and not 0`);
-  }
+  checkScale(scale);
   return attentionSoftmaxOp([scores, bias, mask].filter((node) => node !== undefined), {
     scale,
     bias: bias !== undefined,
     mask: mask !== undefined,
     causal,
   });
+}
+
+/** @throws RangeError where a factor of scores is 0 or not finite. */
+export function checkScale(scale: number): void {
+  if (!Number.isFinite(scale) || scale === 0) {
+    throw new RangeError(`Cannot scale attention scores by ${scale}: it must be finite and not 0`);
+  }
 }

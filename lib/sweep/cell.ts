@@ -4,7 +4,7 @@ import type { TrainSettings } from "../train/settings.ts";
 import type { MethodSpec } from "./method_spec.ts";
 
 /** Raised whenever a change to the code alters results, so that old cells are not taken for new. */
-export const NUMERICS_VERSION = 3;
+export const NUMERICS_VERSION = 4;
 
 /** The fully resolved description of one run; free of machine paths, times and host names. */
 export interface Cell {

@@ -23,6 +23,7 @@ function spots(check: OpCase): Spot[] {
   );
   const found = new Map<string, Spot>();
   for (const node of topological([check.build(leaves)])) {
+    if (node.op.stopsGradient) continue;
     node.inputs.forEach((from, index) => {
       if (!needed.has(from)) return;
       needed.add(node);
