@@ -100,7 +100,6 @@ SlurmdSpoolDir=${folder}/spool
 SlurmdParameters=config_overrides
 SchedulerParameters=sched_interval=2,bf_interval=2
 MailProg=/bin/true
-KillWait=10
 MinJobAge=10
 NodeName=${host} NodeAddr=127.0.0.1 CPUs=${cpus} RealMemory=1000 State=UNKNOWN
 PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP PreemptMode=OFF
