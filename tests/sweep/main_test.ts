@@ -157,6 +157,20 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     }));
 }
 
+Deno.test("main() asked twice ends at once where a person asks, else after its cell's grace", () =>
+  Promise.all((["SIGINT", "SIGTERM"] as const).map((signal) =>
+    withFolder(async (folder) => {
+      const child = start(folder, 60_000); // Its first cell does not hear.
+      await until(/metrics\.jsonl$/, folder);
+      child.kill(signal);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      child.kill(signal);
+      const { code, err } = await end(child);
+      const told = "Interrupted by SIGTERM: 0 of 4 cells are done and kept in";
+      assertEquals([code, err.slice(0, told.length)], [130, signal === "SIGINT" ? "" : told]);
+    })
+  )).then(() => {}));
+
 Deno.test("main() stops while it prepares, too", () =>
   withFolder(async (folder) => {
     const child = start(folder, 0, "--base", "slow");
