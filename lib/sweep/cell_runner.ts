@@ -5,57 +5,40 @@
  */
 
 import { EMBEDDED_PROMPT } from "../data/corpus/embedded_vocabulary.ts";
-import type { Dataset, Example } from "../data/dataset.ts";
-import { sampleStratified } from "../data/stratify.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { writeFileAtomic } from "../formats/atomic.ts";
 import { digestJson } from "../formats/digest.ts";
 import { encodeSafetensors } from "../formats/safetensors.ts";
 import { checkPrecision } from "../gpu/adapter.ts";
 import { openGpu } from "../gpu/device.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { kernelRecord } from "../gpu/tuning.ts";
 import type { Precision } from "../graph/precision.ts";
 import { loadOnnxRuntime } from "../infer/onnx_runtime.ts";
-import type { Model } from "../models/model.ts";
 import { methods } from "../peft/index.ts";
 import { attachMethod } from "../peft/method.ts";
 import type { CheckpointIdentity } from "../train/checkpoint.ts";
 import { numericsFingerprint } from "../train/fingerprint.ts";
-import { classWeights } from "../train/class_weights.ts";
-import { EpochWatch } from "../train/epoch_watch.ts";
 import type { Execution } from "../train/execution.ts";
-import type { WeightValues } from "../train/initialize.ts";
-import { longestText } from "../train/longest_text.ts";
-import { largest, softmax, splitMetrics } from "../train/metrics.ts";
-import { type Encoded, type LabelWords, makeTask } from "../train/task.ts";
-import {
-  type EpochOutcome,
-  type Scores,
-  train,
-  type TrainOutcome,
-  type TrainRun,
-} from "../train/trainer.ts";
+import type { LabelWords } from "../train/task.ts";
 import { type Base, EMBEDDED, openBase } from "./base.ts";
 import { type Cell, cellId } from "./cell.ts";
 import { Checkpoints } from "./checkpoints.ts";
-import { evaluateByOnnx } from "./evaluate_onnx.ts";
 import type { ResolvedExperiment } from "./experiment.ts";
 import { checkCells, checkTask } from "./check_cells.ts";
 import { type CellContext, expandGrid } from "./grid.ts";
 import { resolveLabelWords } from "./label_words.ts";
-import { plannedBytes } from "./planned_bytes.ts";
-import type {
-  AdapterRecord,
-  CellResult,
-  EpochMetrics,
-  HeadOrigin,
-  Prediction,
-  PreparedSweep,
-  RunHooks,
-} from "./run_cell.ts";
+import { mostCells, type PackedTraining, programKey, trainCells } from "./packs.ts";
+import type { AdapterRecord, CellResult, PreparedSweep, RunHooks, RunPack } from "./run_cell.ts";
 import { openStart, type StartDelta, startedWeights } from "./start_delta.ts";
-import { type Places, tunedModel, writePlaces } from "./tuned.ts";
+import { type Places, writePlaces } from "./tuned.ts";
 import { dataNotes, describeData, openData } from "./sweep_data.ts";
+import {
+  Encoder,
+  type Shared,
+  trainCell,
+  type TrainedCell,
+  type TrainHooks,
+} from "./train_cell.ts";
 
 /** What T5 was taught to expect before a sentence of SST-2 (Raffel et al., 2020, appendix D). */
 const T5_PREFIX = "sst2 sentence: ";
@@ -68,49 +51,79 @@ const T5_PREFIX = "sst2 sentence: ";
  */
 export async function prepareSweep(experiment: ResolvedExperiment): Promise<PreparedSweep> {
   const base = await openBase(experiment.base);
-  const { train, ...prepared } = await prepareCells(experiment, base, await openData(experiment));
+  const { train, trainCells, ...prepared } = await prepareCells(
+    experiment,
+    base,
+    await openData(experiment),
+  );
+  const { data, start } = experiment;
+  const open = (cell: Cell, hooks: RunHooks) =>
+    openCell(cell, hooks, prepared.adapter, { base: base.place, data, ...start && { start } });
+  const most = mostCells(experiment, prepared.software);
+  const run: RunPack["run"] = (cells) => {
+    const ends = cells.map(async ({ cell, hooks }) => ({ cell, ...await open(cell, hooks) }));
+    const trained = Promise.allSettled(ends).then((all) => {
+      const opened = all.filter((one) => one.status === "fulfilled").map(({ value }) => value);
+      const own = trainCells(opened);
+      return new Map(opened.map(({ cell }, i) => [cell, own[i]]));
+    });
+    return ends.map(async (end) => {
+      const { cell, finish } = await end;
+      return await finish(await (await trained).get(cell)!);
+    });
+  };
   return {
     ...prepared,
     runCell: async (cell, hooks) => {
-      const { folder, onNote = () => {}, check = async () => {} } = hooks;
-      const checkpoints = new Checkpoints(folder, checkpointIdentity(cell, prepared.adapter!));
-      const resume = await checkpoints.latest(onNote);
-      if (resume !== null) onNote(`Going on from step ${resume.step} of ${cellId(cell)}`);
-      const trained = await train(cell, {
-        ...hooks,
-        resume,
-        onCheckpoint: async (checkpoint) => {
-          await check();
-          await checkpoints.save(checkpoint);
-        },
-      });
+      const { hooks: own, finish } = await open(cell, hooks);
+      return await finish(await train(cell, own));
+    },
+    ...most > 1 && { runPack: { most, key: programKey, run } },
+  };
+}
+
+/** A cell whose folder is looked at: where its training goes on from, and what is done after it. */
+interface OpenedCell {
+  readonly hooks: TrainHooks;
+  /** Writes what it leaves. */
+  finish(trained: TrainedCell): Promise<CellResult>;
+}
+
+async function openCell(
+  cell: Cell,
+  hooks: RunHooks,
+  adapter: AdapterRecord,
+  places: Places,
+): Promise<OpenedCell> {
+  const { folder, onNote = () => {}, check = async () => {} } = hooks;
+  const checkpoints = new Checkpoints(folder, checkpointIdentity(cell, adapter));
+  const resume = await checkpoints.latest(onNote);
+  if (resume !== null) onNote(`Going on from step ${resume.step} of ${cellId(cell)}`);
+  return {
+    hooks: {
+      ...hooks,
+      resume,
+      onCheckpoint: async (checkpoint) => {
+        await check();
+        await checkpoints.save(checkpoint);
+      },
+    },
+    finish: async (trained) => {
       await check();
-      const { data, start } = experiment;
-      await writeTrained(folder, trained, { base: base.place, data, ...start && { start } });
+      await writeTrained(folder, trained, places);
       return trained.result;
     },
   };
 }
 
-/** What a cell's training leaves. */
-export interface TrainedCell {
-  /** Measurements, predictions, counts and times. */
-  readonly result: CellResult;
-  /** Kept values of what trained, by name. */
-  readonly trained: TrainOutcome["trained"];
-  /** Loss of every step that was taken. */
-  readonly losses: Float32Array<ArrayBuffer>;
-}
-
-/** Who listens to a cell's training, where it goes on from, and where it is saved. */
-export type TrainHooks =
-  & Pick<RunHooks, "signal" | "onStep" | "onEpoch" | "pauseAfter">
-  & Pick<TrainRun, "resume" | "onCheckpoint">;
-
 /** An experiment with its base and data opened: its cells, and what trains them. */
-export interface PreparedCells extends Omit<PreparedSweep, "runCell"> {
+export interface PreparedCells extends Omit<PreparedSweep, "runCell" | "runPack"> {
   /** Trains one of the cells; nothing is written. */
   readonly train: (cell: Cell, hooks: TrainHooks) => Promise<TrainedCell>;
+  /** Trains some of the cells in as few programs as they fit in; nothing is written. */
+  readonly trainCells: (cells: readonly PackedTraining[]) => readonly Promise<TrainedCell>[];
+  /** Whether they run on the CPU, by an adapter of software. */
+  readonly software: boolean;
   /** Has the cells after this run on these kernels, as an earlier run's `run.json` records them. */
   readonly pinKernels: (kernels: Readonly<Record<string, string>>) => void;
   /** The adapter that they run on. */
@@ -136,10 +149,12 @@ export async function prepareCells(
   const encoder = new Encoder(base, prefix);
   const { recompute, memory, checkpoint, keepFeatures } = experiment;
   const execution: Execution = { recompute, memory, checkpoint, keepFeatures };
+  const shared: Shared = { gpu, base, data, encoder, labelWords, execution, start };
   return {
     cells,
-    train: (cell, hooks) =>
-      trainCell({ gpu, base, data, encoder, labelWords, execution, start }, cell, hooks),
+    train: (cell, hooks) => trainCell(shared, cell, hooks),
+    trainCells: (own) => trainCells(shared, own),
+    software: gpu.adapter.software,
     pinKernels: (kernels) => {
       gpu.kernelChoices.clear();
       for (const [key, name] of Object.entries(kernels)) gpu.kernelChoices.set(key, name);
@@ -243,39 +258,6 @@ function usualPrefix(base: string): string {
   return base === EMBEDDED ? EMBEDDED_PROMPT : T5_PREFIX;
 }
 
-/** Token ids of examples, each text encoded once. */
-class Encoder {
-  readonly #base: Base;
-  readonly #prefix: string;
-  readonly #known = new Map<string, number[]>();
-
-  constructor(base: Base, prefix: string) {
-    this.#base = base;
-    this.#prefix = prefix;
-  }
-
-  encode(examples: readonly Example[], maxLength: number): Encoded[] {
-    return examples.map(({ text, label }) => {
-      const key = `${maxLength} ${text}`;
-      const ids = this.#known.get(key) ??
-        this.#base.tokenizer.encode(this.#prefix + text, maxLength);
-      this.#known.set(key, ids);
-      return { ids, label };
-    });
-  }
-}
-
-interface Shared {
-  readonly gpu: Gpu;
-  readonly base: Base;
-  readonly data: Dataset;
-  readonly encoder: Encoder;
-  readonly labelWords: LabelWords | null;
-  readonly execution: Execution;
-  /** What every cell starts from; null where the seed draws it. */
-  readonly start: StartDelta | null;
-}
-
 /** Refuses a start that does not fit a cell, before any of them runs. */
 async function checkStart(
   start: StartDelta,
@@ -325,162 +307,4 @@ function checkpointIdentity(cell: Cell, adapter: AdapterRecord): CheckpointIdent
   const { name, limitsDigest, probe } = adapter;
   const { deno, v8 } = Deno.version;
   return { cell: cellId(cell), adapter: name, limits: limitsDigest, probe, deno, v8 };
-}
-
-async function trainCell(
-  shared: Shared,
-  cell: Cell,
-  hooks: TrainHooks,
-): Promise<TrainedCell> {
-  const started = performance.now();
-  const { gpu, base, data, encoder, labelWords, execution, start } = shared;
-  gpu.check();
-  gpu.chosenKernels.clear();
-  const { settings, seed } = cell;
-  const classes = data.labels.length;
-  const method = methods[cell.method.name];
-  const head = method.needsHead || cell.task.head;
-  const model = base.build(classes, head);
-  const encode = (text: string) => base.tokenizer.encodeBare(text);
-  const attached = attachMethod({ ...model, encode }, method, cell.method.options);
-  const maxLength = Math.min(settings.maxLength, longestText(model, attached));
-  const sample = cell.data.trainSize === null
-    ? data.train
-    : sampleStratified(data.train, cell.data.trainSize, seed);
-  const labels = data.validation.map(({ label }) => label);
-  const further: Readonly<Record<string, readonly Example[]>> = Object.fromEntries(
-    cell.data.evaluate.map((name) => [name, name === "train" ? sample : data.test!]),
-  );
-  const splits = Object.fromEntries(
-    Object.entries(further).map(([name, own]) => [name, encoder.encode(own, maxLength)]),
-  );
-  const encoded = { validation: encoder.encode(data.validation, maxLength), ...splits };
-  const byOnnx = cell.evalBackend === "ort";
-  const untuned = await base.weights(classes, head);
-  const weights = start === null
-    ? untuned
-    : await startedWeights(start, cell.method, model, attached, untuned);
-  const watch = new EpochWatch<EpochMetrics>(settings);
-  const epochs: EpochMetrics[] = [];
-  const losses: number[] = [];
-  let kept = null as { metrics: EpochMetrics; scores: Scores } | null;
-  const outcome = await train({
-    gpu,
-    model,
-    attached,
-    task: makeTask(
-      model,
-      base.tokenizer.padId,
-      model.textToText ? labelWords : null,
-      classWeights(settings.classWeights, data.labels, sample),
-    ),
-    settings,
-    seed,
-    precision: cell.precision,
-    weights,
-    train: encoder.encode(sample, maxLength),
-    validation: encoded.validation,
-    splits: byOnnx ? {} : splits,
-    execution,
-    signal: hooks.signal,
-    resume: hooks.resume,
-    onCheckpoint: hooks.onCheckpoint,
-    onSync: (progress) => hooks.onStep({ ...progress, epochs: settings.epochs }),
-    onEpoch: (epoch) => {
-      const metrics = epochMetrics(epoch, labels, classes);
-      const decision = watch.next(metrics);
-      if (settings.keep === "last" || decision.keep) kept = { metrics, scores: epoch.scores };
-      epochs.push(metrics);
-      losses.push(...epoch.losses);
-      hooks.onEpoch(metrics);
-      const { pauseAfter = Infinity } = hooks;
-      return { ...decision, pause: pauseAfter <= epoch.epoch && epoch.epoch < settings.epochs };
-    },
-  });
-  const { memory, steps, trainSeconds, trained } = outcome;
-  const evaluation = byOnnx
-    ? await evaluateByOnnx(
-      await tunedModel(
-        cell,
-        base,
-        () => Promise.resolve(new Map([...trained].map(([name, { data }]) => [name, data]))),
-      ),
-      encoded,
-      settings.batchSize,
-    )
-    : { by: undefined, scores: { validation: kept!.scores, ...outcome.splits } };
-  const { validation: scores, ...scoresOf } = evaluation.scores as Record<string, Scores>;
-  const metrics = byOnnx
-    ? { ...kept!.metrics, ...scoreMetrics(scores, labels, classes) }
-    : kept!.metrics;
-  const result: CellResult = {
-    epochs,
-    best: epochs.reduce((best, one) => one.accuracy > best.accuracy ? one : best),
-    last: epochs[epochs.length - 1],
-    kept: metrics,
-    stoppedEarly: outcome.epochs < settings.epochs,
-    head: headOrigin(model, weights),
-    parameters: attached.counts,
-    note: method.note?.(model.scope.sites, cell.method.options) ?? null,
-    planned: {
-      ...plannedBytes(memory, attached.counts),
-      recomputed: outcome.recomputed,
-      operations: outcome.operations,
-    },
-    predictions: predictions(data.validation, scores),
-    splits: Object.fromEntries(
-      Object.entries(further).map(([name, own]) => {
-        const scores = scoresOf[name];
-        const metrics = splitMetrics(own.map(({ label }) => label), scores, classes);
-        return [name, { metrics, predictions: predictions(own, scores) }];
-      }),
-    ),
-    ...evaluation.by === undefined ? {} : { evaluatedBy: evaluation.by },
-    kernels: kernelRecord(gpu),
-    times: {
-      msPerStep: steps === 0 ? null : trainSeconds * 1000 / steps,
-      examplesPerSecond: steps === 0 ? null : sample.length * outcome.epochs / trainSeconds,
-      seconds: outcome.secondsBefore + (performance.now() - started) / 1000,
-    },
-  };
-  return { result, trained, losses: Float32Array.from(losses) };
-}
-
-/** Where what tells the classes apart comes from. */
-function headOrigin({ head, textToText }: Model, weights: WeightValues): HeadOrigin {
-  if (textToText !== undefined) return "label_words";
-  return head.every((name) => weights.has(name)) ? "checkpoint" : "seeded";
-}
-
-function predictions(examples: readonly Example[], scores: Scores): Prediction[] {
-  return scores.map((own, i) => ({
-    id: examples[i].id,
-    label: examples[i].label,
-    prediction: largest(own),
-    scores: softmax(own),
-  }));
-}
-
-function epochMetrics(
-  { epoch, losses, scores, lossScale }: EpochOutcome,
-  labels: readonly number[],
-  classes: number,
-): EpochMetrics {
-  const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
-  return {
-    epoch,
-    trainLoss: losses.length === 0 ? null : mean(losses),
-    ...scoreMetrics(scores, labels, classes),
-    ...(lossScale && { lossScale: lossScale.scale, skippedSteps: lossScale.skippedSteps }),
-  };
-}
-
-/** What an epoch's entry says of the validation scores. */
-function scoreMetrics(
-  scores: Scores,
-  labels: readonly number[],
-  classes: number,
-): Omit<EpochMetrics, "epoch" | "trainLoss"> {
-  const { examples: _, loss, ...metrics } = splitMetrics(labels, scores, classes);
-  return { evalLoss: loss, ...metrics };
 }

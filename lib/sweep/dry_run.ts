@@ -18,6 +18,7 @@ import type { ResolvedExperiment } from "./experiment.ts";
 import { expandGrid } from "./grid.ts";
 import { halvingText, planHalving } from "./halving.ts";
 import type { MethodSpec } from "./method_spec.ts";
+import { mostCells, programKey } from "./packs.ts";
 import { type CellPlan, type DataSize, planCell } from "./plan_cell.ts";
 import { findPublished, type PublishedTable } from "./published.ts";
 import {
@@ -75,6 +76,7 @@ export async function dryRun(
       counted(experiment.seeds.length, "seed")
     }`,
     ...halvingNotes(cells, experiment),
+    ...packNotes(cells, experiment),
     `Base: ${experiment.base}`,
     `Data: ${size.name}, ${examples} training and ${whole(size.validation)} validation examples; ` +
     `up to ${steps} steps`,
@@ -96,6 +98,30 @@ function halvingNotes(
   if (eta === null) return [];
   const label = ({ name, options }: MethodSpec) => methods[name].label(options);
   return [halvingText(planHalving(cells, { eta, choose }), eta, label)];
+}
+
+/** Which cells may share programs; how many do, the adapter decides too, where nothing is asked for. */
+function packNotes(cells: readonly Cell[], experiment: ResolvedExperiment): string[] {
+  const most = [true, false].map((software) => mostCells(experiment, software));
+  if (Math.max(...most) === 1) return [];
+  const packs = Map.groupBy(cells, (cell) => programKey(cell) ?? "");
+  const alone = packs.get("") ?? [];
+  packs.delete("");
+  const shared = [...packs.values()].filter((own) => own.length > 1);
+  if (shared.length === 0) return [];
+  const [software, hardware] = most;
+  const bound = software === hardware
+    ? `${software}`
+    : `${software} on a software adapter, ${hardware} elsewhere`;
+  const left = alone.length + packs.size - shared.length;
+  return [
+    `Cells that may share a program, at most ${bound}, as far as memory allows:`,
+    ...shared.map((own) => {
+      const labels = own.map(({ method: { name, options } }) => methods[name].label(options));
+      return `  ${own.length}: ${[...new Set(labels)].join(", ")}; seed ${own[0].seed}`;
+    }),
+    ...left > 0 ? [`  Alone: ${left}`] : [],
+  ];
 }
 
 /** The cells, but for what only the base's and the data's own files tell. */

@@ -10,6 +10,7 @@ import {
   parseMethods,
   resolveMethod,
 } from "./method_spec.ts";
+import type { CellsPerProgram } from "./packs.ts";
 import { settingFlags } from "./setting_text.ts";
 
 /** A whole comparison: what is trained on what, by which methods, with which settings and seeds. */
@@ -40,6 +41,11 @@ export interface Experiment extends Execution {
    * `choose` chooses between) goes on, the rest stop; null trains all to their end.
    */
   halving: number | null;
+  /**
+   * Cells that train in one program at most, where they may share one; auto: as many as are worth it
+   * on the adapter. Their results do not depend on it.
+   */
+  cellsPerProgram: CellsPerProgram;
   /** Settings for all methods; what a method is given itself goes first. */
   settings: Partial<TrainSettings>;
   /** Training examples, drawn stratified by the seed; null takes all. */
@@ -116,6 +122,10 @@ const rules: Record<keyof Experiment, { check: (value: unknown) => boolean; rule
   halving: {
     check: (value) => value === null || (Number.isSafeInteger(value) && (value as number) > 1),
     rule: "a whole number of at least 2",
+  },
+  cellsPerProgram: {
+    check: (value) => value === "auto" || (Number.isSafeInteger(value) && (value as number) > 0),
+    rule: "auto, or a whole number of at least 1",
   },
   settings: { check: isObject, rule: "an object of settings" },
   trainSize: {
@@ -211,6 +221,7 @@ export function sweep(
     sampleSeed: 0,
     budget: null,
     halving: null,
+    cellsPerProgram: "auto",
     settings: {},
     trainSize: null,
     split: null,

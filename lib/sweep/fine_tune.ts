@@ -11,7 +11,7 @@ import type { Execution } from "../train/execution.ts";
 import type { TrainSettings } from "../train/settings.ts";
 import type { Base } from "./base.ts";
 import { type Cell, cellId } from "./cell.ts";
-import { prepareCells, type TrainedCell, writeTrained } from "./cell_runner.ts";
+import { prepareCells, writeTrained } from "./cell_runner.ts";
 import { type Classifier, type ClassifierOptions, makeClassifier } from "./classifier.ts";
 import { environment } from "./environment.ts";
 import { type Experiment, resolveExperiment, sweep } from "./experiment.ts";
@@ -19,6 +19,7 @@ import type { MethodOptions } from "../peft/method.ts";
 import type { AdapterRecord, CellResult, EpochMetrics, StepProgress } from "./run_cell.ts";
 import { isDone, openOut, openRun, publishRun } from "./run_folder.ts";
 import { checkResult } from "./runner.ts";
+import type { TrainedCell } from "./train_cell.ts";
 import { tunedModel } from "./tuned.ts";
 
 /** What to train, on what and how; base, data and method are needed. */

@@ -42,6 +42,9 @@ export function usage(about: string): string {
   --budget 20m          begin no cell after this time; methods take turns until then
   --halving N           at rungs of epochs, of the settings that --choose chooses between the best one
                         in N goes on, for each method; the rest stop there (successive halving)
+  --cells-per-program auto|N   cells that train in one program at most, where they may share one; auto:
+                        8 on a software adapter, 16 elsewhere, 1 under --budget. 1 for times of each
+                        method: of cells that share a program, each has its share alone
   --train-size N        training examples, drawn stratified by the seed
   --split 0.2           share of a single training file that becomes validation, stratified
   --split-seed N        decides which examples these are (0)
@@ -125,6 +128,7 @@ export async function experimentFromArgs(
     "sample-seed",
     "budget",
     "halving",
+    "cells-per-program",
     "memory",
     "checkpoint",
     "train-size",
@@ -169,6 +173,7 @@ export async function experimentFromArgs(
     else if (flag === "sample-seed") put("sampleSeed", textValue(value), flag);
     else if (flag === "budget") put("budget", parseDuration(value, `--${flag}`), flag);
     else if (flag === "halving") put("halving", textValue(value), flag);
+    else if (flag === "cells-per-program") put("cellsPerProgram", textValue(value), flag);
     else if (flag === "train-size") put("trainSize", textValue(value), flag);
     else if (flag === "memory") put("memory", parseBytes(value), flag);
     else if (flag === "checkpoint") put("checkpoint", parseCheckpointInterval(value), flag);

@@ -1,4 +1,4 @@
-import type { SweepReporter } from "./runner.ts";
+import type { CellPlace, SweepReporter } from "./runner.ts";
 
 /** One line of JSON about something that happened, as `--log-format json` prints it. */
 export function jsonLine(event: string, facts: Readonly<Record<string, unknown>>): string {
@@ -7,30 +7,29 @@ export function jsonLine(event: string, facts: Readonly<Record<string, unknown>>
 
 /** Tells of everything in lines of JSON: `cell`, `step`, `epoch`, and `done`, `failed` or so. */
 export function jsonReporter(print: (line: string) => void): SweepReporter {
-  let now: Readonly<Record<string, unknown>> = {};
+  const facts = ({ number, approach, seed }: CellPlace) => ({ cell: number, approach, seed });
   return {
-    start({ number, count, approach, seed }) {
-      now = { cell: number, approach, seed };
-      print(jsonLine("cell", { ...now, cells: count }));
+    start(place) {
+      print(jsonLine("cell", { ...facts(place), cells: place.count }));
     },
-    step(progress) {
-      print(jsonLine("step", { ...now, ...progress }));
+    step(progress, place) {
+      print(jsonLine("step", { ...facts(place), ...progress }));
     },
-    epoch(metrics) {
-      print(jsonLine("epoch", { ...now, ...metrics }));
+    epoch(metrics, place) {
+      print(jsonLine("epoch", { ...facts(place), ...metrics }));
     },
-    note(text) {
-      print(jsonLine("note", { ...now, text }));
+    note(text, place) {
+      print(jsonLine("note", { ...place && facts(place), text }));
     },
-    end(_, outcome) {
-      const facts = outcome.kind === "done"
+    end(place, outcome) {
+      const told = outcome.kind === "done"
         ? { best: outcome.result.best, last: outcome.result.last, times: outcome.result.times }
         : outcome.kind === "failed"
         ? { message: outcome.message }
         : outcome.kind === "paused"
         ? { last: outcome.epoch, epochs: outcome.epochs }
         : {};
-      print(jsonLine(outcome.kind, { ...now, ...facts }));
+      print(jsonLine(outcome.kind, { ...facts(place), ...told }));
       return Promise.resolve();
     },
   };

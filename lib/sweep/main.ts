@@ -143,7 +143,7 @@ export async function sweepMain(
     signal.throwIfAborted();
     const runAll: RunAll = (label, _, cells = sweep.cells) =>
       runSweep(cells, sweep.runCell, {
-        ...{ out, label, signal, budget: resolved.budget },
+        ...{ out, label, signal, budget: resolved.budget, runPack: sweep.runPack },
         environment: environment(sweep.adapter ?? null),
         reporter: json ? jsonReporter((line) => console.log(line)) : standardReporter(),
         halving: resolved.halving === null

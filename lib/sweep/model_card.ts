@@ -210,7 +210,8 @@ function costTable({ result, times, description }: CardFacts): string {
     [
       "Time",
       times === null ? "not measured" : `${times.seconds.toFixed(1)} s with evaluation` +
-        (times.msPerStep === null ? "" : `, ${times.msPerStep.toFixed(1)} ms a step`),
+        (times.msPerStep === null ? "" : `, ${times.msPerStep.toFixed(1)} ms a step`) +
+        (times.sharedBy === undefined ? "" : `; its share of a program of ${times.sharedBy} runs`),
     ],
     ["Tunegrid", `${environment.package}, numerics version ${cell.version}`],
     ["Deno", `${environment.deno} (V8 ${environment.v8})`],

@@ -21,6 +21,17 @@ export function placeText({ number, count, approach, seed }: CellPlace): string 
   return `[${number}/${count}] ${approach}, seed ${seed}`;
 }
 
+/** The places of cells that share a program, in words. */
+export function placesText(places: readonly CellPlace[]): string {
+  if (places.length === 1) return placeText(places[0]);
+  const { count } = places[0];
+  const numbers = places.map(({ number }) => number);
+  const [first, last] = [Math.min(...numbers), Math.max(...numbers)];
+  const through = last - first + 1 === numbers.length ? `${first}–${last}` : numbers.join(",");
+  const approaches = [...new Set(places.map(({ approach }) => approach))];
+  return `[${through}/${count}] ${places.length} cells in one program: ${approaches.join(", ")}`;
+}
+
 /** One line about a cell that has a result. */
 export function resultLine(
   place: CellPlace,
@@ -50,12 +61,24 @@ export function outcomeLine(place: CellPlace, outcome: Outcome): string | null {
   }
 }
 
-/** The text beside the bar: what is known so far of the running cell. */
-export function statusText(progress: StepProgress | null, epoch: EpochMetrics | null): string {
+/**
+ * The text beside the bar: what is known so far of the running cell, or of cells in one program.
+ *
+ * @param latest The latest epoch of each.
+ */
+export function statusText(
+  progress: StepProgress | null,
+  latest: readonly EpochMetrics[],
+  cells = 1,
+): string {
   if (progress === null) return "starting";
   const { epochs, step, steps, loss, stepsPerSecond } = progress;
-  const parts = [`epoch ${progress.epoch}/${epochs}`, `loss ${loss.toFixed(3)}`];
-  if (epoch !== null) parts.push(`acc ${percent(epoch.accuracy)} %`);
+  const parts = [`epoch ${progress.epoch}/${epochs}`];
+  if (cells === 1) parts.push(`loss ${loss.toFixed(3)}`);
+  if (latest.length > 0) {
+    const accuracy = Math.max(...latest.map((epoch) => epoch.accuracy));
+    parts.push(`${cells === 1 ? "" : "best "}acc ${percent(accuracy)} %`);
+  }
   if (stepsPerSecond > 0) {
     parts.push(`${stepsPerSecond.toFixed(1)} steps/s`);
     parts.push(`${duration((steps - step) / stepsPerSecond)} left`);
@@ -91,11 +114,15 @@ export function terminalReporter(
 ): SweepReporter {
   let bar: ProgressBar | null = null;
   let progress: StepProgress | null = null;
-  let latest: EpochMetrics | null = null;
+  const latest = new Map<number, EpochMetrics>();
   const notes: string[] = [];
+  const running = new Set<CellPlace>();
   return {
-    start({ number, count, approach, seed }) {
-      progress = latest = null;
+    start(place) {
+      running.add(place);
+      if (bar !== null) return;
+      progress = null;
+      latest.clear();
       bar = new ProgressBar({
         writable,
         max: 1,
@@ -104,8 +131,8 @@ export function terminalReporter(
         keepOpen: true,
         formatter: ({ progressBar }) => {
           const [name, status] = [
-            `[${number}/${count}] ${approach}, seed ${seed}`,
-            statusText(progress, latest),
+            placesText([...running]),
+            statusText(progress, [...latest.values()], running.size),
           ];
           // A line longer than the terminal would not be cleared whole; the figures matter most.
           const whole = `${name} [${progressBar}] ${status}`;
@@ -118,8 +145,8 @@ export function terminalReporter(
       progress = now;
       if (bar !== null) [bar.max, bar.value] = [now.steps, now.step];
     },
-    epoch(metrics) {
-      latest = metrics;
+    epoch(metrics, { number }) {
+      latest.set(number, metrics);
     },
     note(text) {
       // In the line of a bar it would be lost.
@@ -127,11 +154,13 @@ export function terminalReporter(
       else notes.push(text);
     },
     async end(place, outcome) {
+      const line = outcomeLine(place, outcome);
+      if (line !== null) notes.push(line);
+      if (running.size > 1) return void running.delete(place);
       await bar?.stop();
       bar = null;
+      running.clear();
       notes.splice(0).forEach(print);
-      const line = outcomeLine(place, outcome);
-      if (line !== null) print(line);
     },
   };
 }

@@ -54,6 +54,21 @@ export interface PlannedBytes {
   kept?: number;
 }
 
+/** What a cell took. */
+export interface CellTimes {
+  /** Of the training steps; null where there were none. */
+  msPerStep: number | null;
+  /** Of the training steps; null where there were none. */
+  examplesPerSecond: number | null;
+  /** Of the whole cell. */
+  seconds: number;
+  /**
+   * Cells that shared its program, itself among them: the times are its share, the same for each of
+   * them whatever its method. Absent where it had programs of its own.
+   */
+  sharedBy?: number;
+}
+
 /** What a finished cell hands back. */
 export interface CellResult {
   /** At least one entry; a method that trains nothing has one, for epoch 0. */
@@ -90,8 +105,8 @@ export interface CellResult {
   kernels?: Readonly<Record<string, string>>;
   /** One for each validation example, in order. */
   predictions: readonly Prediction[];
-  /** Rates of the training steps, null where there were none; seconds of the whole cell. */
-  times: { msPerStep: number | null; examplesPerSecond: number | null; seconds: number };
+  /** What it took; where cells shared a program, its share of the time. */
+  times: CellTimes;
 }
 
 /** Where a training run stands. */
@@ -134,6 +149,23 @@ export interface RunHooks {
 /** Runs one cell. */
 export type RunCell = (cell: Cell, hooks: RunHooks) => Promise<CellResult>;
 
+/** Runs cells in one program, as far as that is possible; each leaves what {@linkcode RunCell} does. */
+export interface RunPack {
+  /** Cells of one program at most. */
+  readonly most: number;
+  /** Equal for cells that may share a program; null for one that is better alone. */
+  key(cell: Cell): string | null;
+  /** Runs cells of one key; each resolves, or rejects, as soon as its program has ended. */
+  run(cells: readonly PackedCell[]): readonly Promise<CellResult>[];
+}
+
+/** One of the cells of a pack. */
+export interface PackedCell {
+  readonly cell: Cell;
+  /** As {@linkcode RunCell} takes them. */
+  readonly hooks: RunHooks;
+}
+
 /** The adapter that cells run on. */
 export interface AdapterRecord {
   /** What the driver calls it. */
@@ -152,6 +184,8 @@ export interface PreparedSweep {
   cells: readonly Cell[];
   /** Runs any of them. */
   runCell: RunCell;
+  /** Runs several of them in one program; absent where each runs alone. */
+  runPack?: RunPack;
   /** Goes into every `run.json`. */
   adapter?: AdapterRecord;
   /** Facts about base and data to print before the first cell: label mapping, duplicates, sizes. */

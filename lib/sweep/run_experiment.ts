@@ -63,21 +63,19 @@ export async function runExperiment(
   await openOut(out);
   const { prepareSweep } = await import("./cell_runner.ts");
   const prepared = await prepareSweep(resolved);
-  let place: CellPlace | null = null;
   try {
     await runSweep(prepared.cells, prepared.runCell, {
       out,
       label: ({ name, options }) => methods[name].label(options),
       environment: environment(prepared.adapter ?? null),
       reporter: {
-        start: (now) => {
-          place = now;
-        },
-        step: (progress) => onStep?.(place!, progress),
-        epoch: (metrics) => onEpoch?.(place!, metrics),
+        start: () => {},
+        step: (progress, place) => onStep?.(place, progress),
+        epoch: (metrics, place) => onEpoch?.(place, metrics),
         end: (now, outcome) => Promise.resolve(onCell?.(now, outcome)),
       },
       signal,
+      runPack: prepared.runPack,
       budget: resolved.budget,
       halving: resolved.halving === null
         ? null

@@ -104,7 +104,7 @@ export const timesShape: Shape = object({
   msPerStep: orNull(number),
   examplesPerSecond: orNull(number),
   seconds: number,
-}, { start: text, end: text });
+}, { sharedBy: number, start: text, end: text });
 
 /** `verify.json`. */
 export const certificateShape: Shape = object({ verdict: text, digests: map(text) });

@@ -5,7 +5,14 @@ import type { Environment } from "./environment.ts";
 import { bracketName, type Halving, halvingText, planHalving, rungScore } from "./halving.ts";
 import { HalvingRounds, type Leg } from "./halving_rounds.ts";
 import type { MethodSpec } from "./method_spec.ts";
-import type { CellResult, EpochMetrics, RunCell, StepProgress } from "./run_cell.ts";
+import type {
+  CellResult,
+  EpochMetrics,
+  PackedCell,
+  RunCell,
+  RunPack,
+  StepProgress,
+} from "./run_cell.ts";
 import { clearCheckpoints, clearTornFiles } from "./checkpoints.ts";
 import { type Claim, claimRun, TakenOver } from "./claim.ts";
 import {
@@ -45,14 +52,14 @@ export interface CellPlace {
 
 /** Listens to a sweep; see progress.ts for what prints it. */
 export interface SweepReporter {
-  /** Before a cell runs, or is found done. */
+  /** Before a cell runs, or is found done; several before the first of them ends share a program. */
   start(place: CellPlace): void;
-  /** Passes on what the cell reports. */
-  step(progress: StepProgress): void;
-  /** Passes on what the cell reports. */
-  epoch(metrics: EpochMetrics): void;
-  /** A sentence for the person who watches. */
-  note?(text: string): void;
+  /** Passes on what a cell reports; cells that share a program report in turn. */
+  step(progress: StepProgress, place: CellPlace): void;
+  /** Passes on what a cell reports. */
+  epoch(metrics: EpochMetrics, place: CellPlace): void;
+  /** A sentence for the person who watches, on a cell where one is named. */
+  note?(text: string, place?: CellPlace): void;
   /** After a cell, however it ended. */
   end(place: CellPlace, outcome: Outcome): Promise<void>;
 }
@@ -69,6 +76,8 @@ export interface SweepOptions {
   reporter: SweepReporter;
   /** Stops the sweep. */
   signal: AbortSignal;
+  /** Runs several cells in one program; absent where each runs alone. */
+  runPack?: RunPack;
   /** Seconds after which no cell begins, while methods take turns; null or absent for no limit. */
   budget?: number | null;
   /** Stops settings that do not come up to others of their method; null or absent for none. */
@@ -87,10 +96,11 @@ export function runFolder(out: string, cell: Cell): string {
 }
 
 /**
- * Runs the cells that are not done yet, one after the other; one that fails leaves its error in its
- * folder, and the others go on. Under a budget the cells come in turns of their methods, the one that
+ * Runs the cells that are not done yet, one after the other, or several in one program; one that fails
+ * leaves its error in its folder, and the others go on. Under a budget the cells come in turns of their methods, the one that
  * runs when it is over goes on to its end, and the rest have no folder. Of several processes on one
- * folder, each cell is run by one; the others wait for it at the end.
+ * folder, each cell is run by one; the others wait for it at the end. A program takes the cells
+ * that may share it in their order, but for those that are done or that another process runs.
  *
  * Where it halves, cells run to the first rung, and pause there; those that go on run to the next,
  * and so on. What goes on follows from the metrics that the cells' folders hold.
@@ -101,7 +111,8 @@ export function runFolder(out: string, cell: Cell): string {
 export async function runSweep(
   cells: readonly Cell[],
   runCell: RunCell,
-  { out, label, environment, reporter, signal, budget = null, halving = null }: SweepOptions,
+  { out, label, environment, reporter, signal, runPack, budget = null, halving = null }:
+    SweepOptions,
 ): Promise<SweepSummary> {
   const summary: SweepSummary = {
     ...{ done: 0, skipped: 0, failed: 0 },
@@ -128,42 +139,81 @@ export async function runSweep(
       };
     });
   };
-  /** Whether it is settled; not where another process runs it. */
-  const settle = async (item: Item, failedBefore: number | null): Promise<boolean> => {
+  /** Begins a cell; what comes of it is taken by `settle`. */
+  const begin = async ({ item, failed }: Due, run: RunCell): Promise<Begun> => {
     signal.throwIfAborted();
     const { folder, description: { cell } } = item;
     const before = await atRung(item);
     if (before !== null) {
       rounds.settle(cell, { epochs: before, done: false });
-      return true;
+      return "settled";
     }
     // Cells that are done already take no time, and are counted.
-    if (performance.now() >= end && !await isDone(folder)) return true;
-    const outcome = await runOne(item, failedBefore, runCell, reporter, signal);
-    if (outcome === null) return false;
-    await reporter.end(item.place, outcome);
-    if (outcome.kind === "interrupted") throw signal.reason;
-    if (outcome.kind !== "paused") summary[outcome.kind]++;
+    if (performance.now() >= end && !await isDone(folder)) return "settled";
+    return await runOne(item, failed, run, reporter, signal) ?? "held";
+  };
+  /** Whether it is settled; not where another process runs it. */
+  const settle = async ({ folder, place, description: { cell } }: Item, begun: Begun) => {
+    if (begun === "held" || begun === "settled") return begun === "settled";
+    await reporter.end(place, begun);
+    if (begun.kind === "interrupted") throw signal.reason;
+    if (begun.kind !== "paused") summary[begun.kind]++;
     if (halving !== null) {
-      const failed = outcome.kind === "failed";
-      const done = outcome.kind !== "paused";
+      const failed = begun.kind === "failed";
+      const done = begun.kind !== "paused";
       rounds.settle(cell, failed ? null : { epochs: await readMetrics(folder), done });
     }
     return true;
   };
-  const runRound = async (items: readonly Item[]): Promise<void> => {
-    const held: { item: Item; failed: number }[] = [];
-    for (const item of items) {
-      const failed = await errorTime(item.folder);
-      if (!await settle(item, null)) held.push({ item, failed });
+  /** Those that may share a program with the first, itself among them, in their order. */
+  const mates = (due: readonly Due[]): readonly Due[] => {
+    const keyOf = ({ item: { description: { cell }, pause } }: Due) => {
+      const key = runPack?.key(cell) ?? null;
+      return key === null ? null : `${pause?.epoch} ${key}`;
+    };
+    const key = keyOf(due[0]);
+    return key === null ? due.slice(0, 1) : due.filter((one) => keyOf(one) === key);
+  };
+  /** Runs cells, as many of them in one program as may be; returns those that others run. */
+  const pass = async (due: readonly Due[]): Promise<Due[]> => {
+    const held: Due[] = [];
+    for (let left = [...due]; left.length > 0;) {
+      const taken = new Set<Due>();
+      const pack = new Pack(runCell, runPack);
+      const waiting: { one: Due; begun: Promise<Begun> }[] = [];
+      try {
+        for (const one of mates(left)) {
+          if (pack.isFull || signal.aborted) break;
+          taken.add(one);
+          const failed = one.failed ?? await errorTime(one.item.folder);
+          const { begun, waits } = await pack.begin((run) => begin(one, run));
+          if (waits) waiting.push({ one: { ...one, failed }, begun });
+          else if (!await settle(one.item, await begun)) held.push({ ...one, failed });
+        }
+        pack.run(signal);
+        for (const { one, begun } of waiting) {
+          if (!await settle(one.item, await begun)) held.push(one);
+        }
+      } catch (error) {
+        pack.abandon(error);
+        throw error;
+      } finally {
+        await Promise.allSettled(waiting.map(({ begun }) => begun));
+      }
+      signal.throwIfAborted();
+      left = left.filter((one) => !taken.has(one));
     }
+    return held;
+  };
+  const runRound = async (items: readonly Item[]): Promise<void> => {
+    let held = await pass(items.map((item) => ({ item, failed: null })));
     if (held.length > 0) {
       reporter.note?.(`Waiting for ${held.length} cells that another process runs`);
     }
     while (held.length > 0) {
-      const [{ item, failed }] = held;
-      if (await settle(item, failed)) held.shift();
-      else await pause(POLL, signal);
+      const left = await pass(held);
+      if (left.length === held.length) await pause(POLL, signal);
+      held = left;
     }
   };
   if (halving === null) {
@@ -203,6 +253,73 @@ interface Item {
   readonly pause: { readonly epoch: number; readonly eta: number } | null;
 }
 
+/** A cell that is to run. */
+interface Due {
+  readonly item: Item;
+  /** Where another process has run it since: when it had failed before that. Else null. */
+  readonly failed: number | null;
+}
+
+/** What came of a cell: an outcome, or that another process runs it, or that nothing is to be told. */
+type Begun = Outcome | "held" | "settled";
+
+/** Cells of one program: each waits, claimed and ready to run, until all have come. */
+class Pack {
+  readonly #runCell: RunCell;
+  readonly #runPack: RunPack | undefined;
+  readonly #waiting: (PackedCell & PromiseWithResolvers<CellResult>)[] = [];
+  #runs = false;
+
+  constructor(runCell: RunCell, runPack: RunPack | undefined) {
+    this.#runCell = runCell;
+    this.#runPack = runPack;
+  }
+
+  /** Whether no cell more may share the program. */
+  get isFull(): boolean {
+    return this.#waiting.length >= (this.#runPack?.most ?? 1);
+  }
+
+  /**
+   * Begins a cell.
+   *
+   * @returns What comes of it, and whether it waits for the program to run.
+   */
+  async begin<T>(
+    work: (run: RunCell) => Promise<T>,
+  ): Promise<{ begun: Promise<T>; waits: boolean }> {
+    const come = Promise.withResolvers<true>();
+    const begun = work((cell, hooks) => {
+      const end = Promise.withResolvers<CellResult>();
+      this.#waiting.push({ cell, hooks, ...end });
+      come.resolve(true);
+      return end.promise;
+    });
+    const waits = await Promise.race([come.promise, begun.then(() => false, () => false)]);
+    return { begun, waits };
+  }
+
+  /** Runs those that wait. */
+  run(signal: AbortSignal): void {
+    this.#runs = true;
+    this.#ends(signal).forEach((end, i) => {
+      const { resolve, reject } = this.#waiting[i];
+      end.then(resolve, reject);
+    });
+  }
+
+  #ends(signal: AbortSignal): readonly Promise<CellResult>[] {
+    if (signal.aborted) return this.#waiting.map(() => Promise.reject(signal.reason));
+    if (this.#waiting.length > 1) return this.#runPack!.run(this.#waiting);
+    return this.#waiting.map(async ({ cell, hooks }) => await this.#runCell(cell, hooks));
+  }
+
+  /** Lets those go that wait for a program which will not run. */
+  abandon(reason: unknown): void {
+    if (!this.#runs) this.#waiting.forEach(({ reject }) => reject(reason));
+  }
+}
+
 /**
  * Runs a cell, unless it is done; null where another process runs it.
  *
@@ -229,10 +346,10 @@ async function runOne(
     // One after the other; what fails here fails again, and is told, when the run is published.
     // Epochs that a run has behind it come at once, and are written at once: none is lost meanwhile.
     writing = writing.then(() => writeMetrics(folder, [...epochs])).catch(() => {});
-    reporter.epoch(metrics);
+    reporter.epoch(metrics, place);
   };
-  const onStep = (progress: StepProgress): void => reporter.step(progress);
-  const onNote = (text: string): void => reporter.note?.(text);
+  const onStep = (progress: StepProgress): void => reporter.step(progress, place);
+  const onNote = (text: string): void => reporter.note?.(text, place);
   try {
     if (!await isDone(folder)) {
       claim = await claimRun(folder);
@@ -289,7 +406,7 @@ async function runOne(
     if (signal.aborted) return { kind: "interrupted" };
     const message = error instanceof Error ? error.message : String(error);
     if (error instanceof TakenOver) {
-      reporter.note?.(message);
+      reporter.note?.(message, place);
       return null;
     }
     // Where the error cannot be written either, the reporter still tells it.

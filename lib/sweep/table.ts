@@ -288,6 +288,7 @@ function tableNotes(runs: readonly Run[], rows: readonly TableRow[]): string[] {
     ...scaleNotes(done),
     ...methodNotes(done),
     ...startNotes(done),
+    ...timeNotes(done),
   ];
   const early = done.filter(({ result }) => result!.stoppedEarly);
   if (early.length > 0) {
@@ -328,6 +329,17 @@ function startNotes(done: readonly Run[]): string[] {
       : [`${approach} went on from the saved delta ${start.name} (${start.digest.slice(0, 12)}).`]
   );
   return [...new Set(notes)];
+}
+
+/** Which times are shares of what several cells took together. */
+function timeNotes(done: readonly Run[]): string[] {
+  const cells = done.flatMap(({ times }) => times?.sharedBy ?? []);
+  if (cells.length === 0) return [];
+  return [
+    `${cells.length} of ${done.length} runs shared programs, up to ${Math.max(...cells)} in one: ` +
+    "their ms/step, examples/s and seconds are equal shares of what those took together, and do " +
+    "not compare methods; --cells-per-program 1 measures each alone.",
+  ];
 }
 
 /** What methods say of their numbers, once for each approach. */

@@ -11,7 +11,7 @@ import type { Dataset } from "../data/dataset.ts";
 import { methods } from "../peft/index.ts";
 import { type Base, openBase } from "./base.ts";
 import { type Cell, NUMERICS_VERSION } from "./cell.ts";
-import { prepareCells, type PreparedCells, type TrainedCell, trainedFiles } from "./cell_runner.ts";
+import { prepareCells, type PreparedCells, trainedFiles } from "./cell_runner.ts";
 import { type Environment, environment } from "./environment.ts";
 import { type Experiment, resolveExperiment, sweep } from "./experiment.ts";
 import type { EpochMetrics } from "./run_cell.ts";
@@ -25,6 +25,7 @@ import {
 } from "./run_folder.ts";
 import { openStart } from "./start_delta.ts";
 import { openData } from "./sweep_data.ts";
+import type { TrainedCell } from "./train_cell.ts";
 import { type Places, readPlaces } from "./tuned.ts";
 
 /** How results are compared where not even the arithmetic promises the same bits. */

@@ -104,6 +104,8 @@ export interface TrainOutcome {
   readonly dispatchesPerStep: number;
   /** Floating-point operations of all steps that were taken, padding included, evaluation not. */
   readonly operations: number;
+  /** Kernels that its plan takes, those of a run alone; see `lib/gpu/tuning.ts`. */
+  readonly kernels: Readonly<Record<string, string>>;
   /** Scores of the further splits. */
   readonly splits: Readonly<Record<string, Scores>>;
   /** Kept values of what trained, by name. */

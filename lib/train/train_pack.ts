@@ -21,7 +21,7 @@ import { Paused } from "./paused.ts";
 import { type PlannedCell, plannedCost, type PlannedRun, planRun } from "./plan_run.ts";
 import type { TrainOutcome, TrainRun } from "./run.ts";
 import type { Task } from "./task.ts";
-import { train, trainPlanned } from "./trainer.ts";
+import { planAlone, train, trainPlanned } from "./trainer.ts";
 
 /** Bytes that the plan of a pack may take where no budget says so. */
 const PACK_BYTES = 2 ** 31;
@@ -61,6 +61,15 @@ export interface TrainPack {
  * @throws As {@linkcode train}; RangeError where the runs may not share a program.
  */
 export async function trainPack(pack: TrainPack): Promise<(TrainOutcome | Paused)[]> {
+  return (await Array.fromAsync(trainPrograms(pack))).flat();
+}
+
+/**
+ * {@linkcode trainPack} that hands over what runs leave as soon as their program has ended.
+ *
+ * @returns For one program after the other what its runs leave, in their order.
+ */
+export async function* trainPrograms(pack: TrainPack): AsyncGenerator<(TrainOutcome | Paused)[]> {
   const { methods, runs } = pack;
   const [{ gpu, precision = "f32" }] = runs;
   checkPrecision(precision, gpu.adapter);
@@ -68,19 +77,12 @@ export async function trainPack(pack: TrainPack): Promise<(TrainOutcome | Paused
   if (difference !== null) {
     throw new RangeError(`Cannot train cells in one program: ${difference}; train them apart`);
   }
-  const outcomes: (TrainOutcome | Paused)[] = [];
-  while (outcomes.length < runs.length) {
-    const { planned, cells } = planFitting(pack, outcomes.length);
-    const own = runs.slice(outcomes.length, outcomes.length + cells.length);
-    outcomes.push(
-      ...cells.length === 1 ? await trainAlone(own[0]) : await trainTogether(
-        own,
-        planned,
-        cells,
-      ),
-    );
+  for (let from = 0; from < runs.length;) {
+    const { planned, cells } = planFitting(pack, from);
+    const own = runs.slice(from, from + cells.length);
+    yield cells.length === 1 ? await trainAlone(own[0]) : await trainTogether(own, planned, cells);
+    from += cells.length;
   }
-  return outcomes;
 }
 
 /** Runs whose programs are planned, and nothing allocated. */
@@ -145,7 +147,7 @@ async function trainTogether(
   );
   return ends.map((end, i) => {
     if (end instanceof Paused) return end;
-    const alone = planRun(runs[i], [runs[i]]);
-    return { ...end, ...plannedCost(alone, runs[i].settings, end.epochs) };
+    const { planned: alone, kernels } = planAlone(runs[i]);
+    return { ...end, ...plannedCost(alone, runs[i].settings, end.epochs), kernels };
   });
 }

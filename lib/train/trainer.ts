@@ -7,8 +7,10 @@
 
 import type { PlannedBatch } from "../data/batches.ts";
 import { checkPrecision } from "../gpu/adapter.ts";
+import { kernelRecord } from "../gpu/tuning.ts";
 import { CellProgress, type Position } from "./cell_progress.ts";
 import { CheckpointClock } from "./checkpoint_clock.ts";
+import { fillIn } from "./fill_in.ts";
 import { LOSS_CAPACITY } from "./graphs.ts";
 import { initialValues } from "./initialize.ts";
 import { tileRows } from "./pack_rows.ts";
@@ -38,17 +40,23 @@ const SYNC_SECONDS = 0.5;
  */
 export async function train(run: TrainRun): Promise<TrainOutcome> {
   checkPrecision(run.precision ?? "f32", run.gpu.adapter);
-  const planned = planRun(run, [run]);
+  const { planned, kernels } = planAlone(run);
   const { attached, settings } = run;
   const [end] = await trainPlanned(planned, [run], (session) => [
     new CellProgress(run, session, attached, planned.updates[0], ""),
   ]);
   if (end instanceof Paused) throw end;
-  return { ...end, ...plannedCost(planned, settings, end.epochs) };
+  return { ...end, ...plannedCost(planned, settings, end.epochs), kernels };
+}
+
+/** Plans a run, and notes the kernels that the plan takes. */
+export function planAlone(run: TrainRun): { planned: PlannedRun } & Pick<TrainOutcome, "kernels"> {
+  run.gpu.chosenKernels.clear();
+  return { planned: planRun(run, [run]), kernels: kernelRecord(run.gpu) };
 }
 
 /** What a cell leaves, apart from what its plan tells. */
-export type CellOutcome = Omit<TrainOutcome, keyof ReturnType<typeof plannedCost>>;
+export type CellOutcome = Omit<TrainOutcome, keyof ReturnType<typeof plannedCost> | "kernels">;
 
 /**
  * Carries out planned runs, whose session is destroyed when this returns or throws.
@@ -140,8 +148,8 @@ class Training {
     const [{ model, weights, seed }] = this.#runs;
     for (const parameter of model.scope.select()) {
       if (!session.has(parameter.name)) continue;
-      const values = weights.get(parameter.name) ?? initialValues(parameter, seed, weights);
-      session.upload(parameter.name, values);
+      if (weights.has(parameter.name)) await fillIn(session, parameter.name, weights);
+      else session.upload(parameter.name, initialValues(parameter, seed, weights));
     }
     session.upload("seed", Uint32Array.of(seed));
     for (const cell of this.#cells) await cell.start();
