@@ -98,6 +98,8 @@ const attentionOp: OpFunction<AttentionWeighting> = op<AttentionWeighting>({
 // The weights computed again are not counted: operations are those of the formula, however it runs.
 const attentionGradQueriesOp: OpFunction<AttentionWeighting> = op<AttentionWeighting>({
   name: "attention_grad_queries",
+  // An invocation has read its rows of both when it writes.
+  overwrites: [0, 4],
   // The gradient of the weights and that of the queries; five for each weight.
   flops: ({ inputs: [q, k] }, _, shape) => weightsOf(shape(q), shape(k)) * (4 * shape(q)[3] + 5),
   shape: ([q]) => q.shape,

@@ -29,6 +29,9 @@ const crossEntropyOp = op<null>({
 
 const crossEntropyGradOp = op<null>({
   name: "cross_entropy_grad",
+  // Each invocation has read an element of the logits when it writes there: a vocabulary's rows lie
+  // in memory once.
+  overwrites: [0],
   flops: 6, // softmax and (p − y)·g
   shape: ([x]) => x.shape,
   run: (dx, _, { shape }) => {

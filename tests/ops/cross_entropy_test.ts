@@ -1,9 +1,13 @@
-import { assertThrows } from "@std/assert";
-import { checkOp, gpuTest } from "../check_op.ts";
+import { assertEquals, assertThrows } from "@std/assert";
+import { checkOp, gpuTest, randomNormal } from "../check_op.ts";
 import { testCases } from "../op_cases.ts";
 import { cases, crossEntropyReference } from "./cases/cross_entropy.ts";
+import { Session } from "../../lib/gpu/session.ts";
+import { differentiate } from "../../lib/graph/differentiate.ts";
 import { input } from "../../lib/graph/leaves.ts";
 import { crossEntropy } from "../../lib/ops/cross_entropy.ts";
+import { einsum } from "../../lib/ops/einsum.ts";
+import { add } from "../../lib/ops/elementwise.ts";
 
 testCases("crossEntropy()", cases);
 
@@ -20,3 +24,45 @@ Deno.test("crossEntropy() refuses labels that do not fit the logits", () => {
   assertThrows(() => crossEntropy(logits, input("labels", [3], "i32")), TypeError, "i32 [3]");
   assertThrows(() => crossEntropy(logits, input("labels", [4], "u32")), TypeError, "u32 [4]");
 });
+
+gpuTest(
+  "the gradient of crossEntropy() is written over the logits where nothing else reads them",
+  async (gpu) => {
+    for (const classes of [7, 300, 1028]) {
+      const x = input("x", [5, 4], "f32");
+      const w = input("w", [classes, 4], "f32");
+      const labels = input("labels", [5], "i32");
+      const g = input("g", [5], "f32");
+      const logits = einsum("rc,vc->rv", x, w);
+      const y = crossEntropy(logits, labels);
+      const [dx] = differentiate(y, g, [logits], add).get(logits)!;
+      const session = new Session(gpu);
+      try {
+        const over = session.program([y, dx], {}, [y, dx]);
+        const apart = session.program([y, dx, logits], {}, [y, dx, logits]);
+        await session.build();
+        session.poison();
+        const values = {
+          x: Float32Array.from(randomNormal(5 * 4)),
+          w: Float32Array.from(randomNormal(classes * 4)),
+          labels: Int32Array.from([0, -100, classes - 1, 3, 5]),
+          g: Float32Array.from([1, 2, 3, -1, 0.5]),
+        };
+        const results: Float32Array[][] = [];
+        for (const program of [over, apart]) {
+          session.write(program, values);
+          session.run([program]);
+          results.push(await session.read(program, [y, dx]));
+        }
+        assertEquals(results[0], results[1]);
+        assertEquals(
+          over.plan.slotBytes.length,
+          apart.plan.slotBytes.length - 1,
+          "the logits and their gradient share no memory",
+        );
+      } finally {
+        session.destroy();
+      }
+    }
+  },
+);
