@@ -15,8 +15,10 @@ import { attachPack } from "../lib/peft/pack.ts";
 import { openBase } from "../lib/sweep/base.ts";
 import { packGraphs, SHARE } from "../lib/train/graphs.ts";
 import { initialValues, randomWeights } from "../lib/train/initialize.ts";
-import { tileRows } from "../lib/train/pack_rows.ts";
+import { EXAMPLE_INPUTS } from "../lib/train/kept_features.ts";
+import { packSizes, tileRows } from "../lib/train/pack_rows.ts";
 import { trainSettings } from "../lib/train/settings.ts";
+import { shareRows } from "../lib/train/shared_rows.ts";
 import { makeTask } from "../lib/train/task.ts";
 import type { BenchOptions } from "./main.ts";
 import { measure, type Work } from "./measure.ts";
@@ -105,7 +107,19 @@ async function openCells(gpu: Gpu, workload: Workload, cells: readonly Cell[]): 
   const full = attached.flatMap((one) => fullPrecisionNames(one));
   const session = new Session(gpu, storagePolicy(precision, full));
   try {
-    const training = session.program(backward!, { B: cells.length * batch, R: batch, T });
+    const { roots } = cells.length === 1 ? { roots: backward! } : shareRows(
+      { roots: backward!, keep: [] },
+      {
+        inputs: EXAMPLE_INPUTS,
+        trained: new Set(
+          attached.flatMap(({ trainable }) =>
+            trainable.map(({ node }) => variableAttributes(node).name)
+          ),
+        ),
+        shares: { of: cells.length, count: SHARE },
+      },
+    );
+    const training = session.program(roots, packSizes(cells.length, batch, T));
     const updating = session.program(updates.flatMap((update) => update!.roots), {});
     await session.build();
     const base = randomWeights(model.scope.select(), 0);

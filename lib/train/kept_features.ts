@@ -27,7 +27,14 @@ import { packSizes } from "./pack_rows.ts";
  * Inputs of a task whose rows each follow from one example, or that never change. The weights of
  * labels follow from the whole batch, and what dropout counts by, from its place.
  */
-const INPUTS = new Set(["ids", "mask", "last", "decoder_ids", "start_ids", "candidates"]);
+export const EXAMPLE_INPUTS: ReadonlySet<string> = new Set([
+  "ids",
+  "mask",
+  "last",
+  "decoder_ids",
+  "start_ids",
+  "candidates",
+]);
 
 /** The input that holds the row of each example of a batch, u32 [B]. */
 const PLACES = "kept_rows";
@@ -103,7 +110,7 @@ export function keptParts(
 ): KeptParts | null {
   const { roots, keep, sizes, all = sizes, policy, trained, price, host = false, name } = request;
   const B = symbol("B");
-  const frozen = findFrozen(roots, { trained, inputs: INPUTS, rows: B });
+  const frozen = findFrozen(roots, { trained, inputs: EXAMPLE_INPUTS, rows: B });
   const half = new Set(policy(frozen.order, keep));
   const chosen = chooseKept(frozen, all, price, half);
   if (chosen.length === 0) return null;

@@ -13,8 +13,9 @@ import { operationsOf } from "../graph/operations.ts";
 import { storagePolicy } from "../graph/precision.ts";
 import { type Attached, fullPrecisionNames } from "../peft/method.ts";
 import { defaultExecution } from "./execution.ts";
-import { packGraphs } from "./graphs.ts";
+import { packGraphs, SHARE } from "./graphs.ts";
 import {
+  EXAMPLE_INPUTS,
   KEPT_HOST_BYTES,
   KEPT_WAYS,
   KeptFeatures,
@@ -33,6 +34,7 @@ import {
   type Scoring,
 } from "./scoring.ts";
 import type { TrainSettings } from "./settings.ts";
+import { type PackedProgram, shareRows } from "./shared_rows.ts";
 import type { Encoded } from "./task.ts";
 
 /** What runs that share programs have in common: all but the cells' own. */
@@ -155,9 +157,17 @@ function planPrograms(
     batches: validation.batches,
     inputs: (batch) => task.scoringInputs(rowsOf(run.validation, batch, rows)),
   });
+  // What is kept is there for all cells already; what is computed again must stay as it is.
+  const share = (program: PackedProgram) =>
+    cells.length === 1 || recomputed ? program : shareRows(program, {
+      ...{ inputs: EXAMPLE_INPUTS, trained },
+      shares: { of: cells.length, count: SHARE },
+    });
+  const { keep: [sharedScores] } = share({ roots: [], keep: [scores] });
+  const { roots: sharedBackward } = share({ roots: backward ?? [], keep: [] });
   const shares = { rows, cells: cells.length };
   const scoring = planScoring(
-    ...[session, task, scores, shares, lengthsOf(validation.batches)] as const,
+    ...[session, task, sharedScores, shares, lengthsOf(validation.batches)] as const,
     keptScores,
   );
   const roots = updates.flatMap((update) => update?.roots ?? []);
@@ -170,12 +180,12 @@ function planPrograms(
     splits,
     training: backward === null ? null : programsByLength(
       lengthsOf(plans.flat()),
-      (T) => kept?.program(T)?.program ?? session.program(backward, sizes(T)),
+      (T) => kept?.program(T)?.program ?? session.program(sharedBackward, sizes(T)),
     ),
     updating: roots.length === 0 ? null : session.program(roots, {}),
     scoring,
     scoringOnce: planScoring(
-      ...[session, task, scores, shares] as const,
+      ...[session, task, sharedScores, shares] as const,
       splits.flatMap(([, { batches }]) => lengthsOf(batches)),
       null,
       scoring,

@@ -13,7 +13,10 @@ import { type Attached, attachMethod, fullPrecisionNames } from "../../lib/peft/
 import { attachPack } from "../../lib/peft/pack.ts";
 import { packGraphs, SHARE } from "../../lib/train/graphs.ts";
 import { initialValues, randomWeights } from "../../lib/train/initialize.ts";
+import { EXAMPLE_INPUTS } from "../../lib/train/kept_features.ts";
+import { tileRows } from "../../lib/train/pack_rows.ts";
 import { trainSettings } from "../../lib/train/settings.ts";
+import { type PackedProgram, shareRows } from "../../lib/train/shared_rows.ts";
 import { type Encoded, makeTask } from "../../lib/train/task.ts";
 
 /** Labels in words of unequal length, so that a batch's labels are not its examples. */
@@ -58,6 +61,11 @@ function examples(count: number): Encoded[] {
 /** What some steps of one cell lead to, by name. */
 type Found = Map<string, Float32Array>;
 
+/** Names of what trains. */
+function trained({ trainable }: Attached): string[] {
+  return trainable.map(({ node }) => variableAttributes(node).name);
+}
+
 /** Runs some steps of cells in one program; of one cell as it is run alone. */
 async function run(gpu: Gpu, setup: Setup, cells: readonly CellSpec[]): Promise<Found[]> {
   const { config, head = false, size = 6, precision, recompute = false, weights = null } = setup;
@@ -67,7 +75,7 @@ async function run(gpu: Gpu, setup: Setup, cells: readonly CellSpec[]): Promise<
     ? [attachMethod(model, specs[0].method, specs[0].options)]
     : attachPack(model, specs, SHARE);
   const task = makeTask(model, 0, model.textToText ? WORDS : null, weights);
-  const { updates, backward, scores } = packGraphs(
+  const { updates, backward, scores: own } = packGraphs(
     {
       cells: attached.map((one, i) => ({
         attached: one,
@@ -85,7 +93,14 @@ async function run(gpu: Gpu, setup: Setup, cells: readonly CellSpec[]): Promise<
   const session = new Session(gpu, storagePolicy(precision ?? "f32", full));
   try {
     const sizes = { B: cells.length * size, R: size, T: 8 };
-    const training = session.program(backward!, sizes);
+    const trainedNames = attached.flatMap((one) => trained(one));
+    const share = (program: PackedProgram) =>
+      cells.length === 1 || recompute ? program : shareRows(program, {
+        ...{ inputs: EXAMPLE_INPUTS, trained: new Set(trainedNames) },
+        shares: { of: cells.length, count: SHARE },
+      });
+    const { keep: [scores] } = share({ roots: [], keep: [own] });
+    const training = session.program(share({ roots: backward!, keep: [] }).roots, sizes);
     const updating = session.program(updates.flatMap((update) => update?.roots ?? []), {});
     const scoring = session.program([scores], sizes, [scores]);
     await session.build();
@@ -104,17 +119,8 @@ async function run(gpu: Gpu, setup: Setup, cells: readonly CellSpec[]): Promise<
     session.upload("seed", Uint32Array.of(SEED));
     const all = examples(size);
     const rows = { examples: all, indices: all.map((_, i) => i), size, length: 8 };
-    const write = (program: typeof training, values: Record<string, Values>) => {
-      const shared = [...program.inputs].map(([name, { shape }]) => {
-        const repeats = typeof shape[0] === "number" ? 1 : cells.length;
-        const own = values[name];
-        const Kind = own.constructor as Float32ArrayConstructor;
-        const tiled = new Kind(own.length * repeats);
-        for (let i = 0; i < repeats; i++) tiled.set(own as Float32Array, i * own.length);
-        return [name, tiled] as const;
-      });
-      session.write(program, Object.fromEntries(shared));
-    };
+    const write = (program: typeof training, values: Record<string, Values>) =>
+      session.write(program, tileRows(program, values, cells.length));
     const found: Found[] = cells.map(() => new Map());
     const read = async (what: string, variables: (cell: Attached, i: number) => string[]) => {
       for (const [i, one] of attached.entries()) {
@@ -125,8 +131,6 @@ async function run(gpu: Gpu, setup: Setup, cells: readonly CellSpec[]): Promise<
         });
       }
     };
-    const trained = ({ trainable }: Attached) =>
-      trainable.map(({ node }) => variableAttributes(node).name);
     for (let step = 0; step < STEPS; step++) {
       write(training, task.trainingInputs(rows));
       session.run([training]);
@@ -136,8 +140,10 @@ async function run(gpu: Gpu, setup: Setup, cells: readonly CellSpec[]): Promise<
       write(scoring, task.scoringInputs(rows));
       session.run([scoring]);
       const [values] = await session.read(scoring, [scores]);
-      const own = elements([size, 3]);
-      found.forEach((cell, i) => cell.set(`scores ${step}`, values.slice(i * own, (i + 1) * own)));
+      const length = elements([size, 3]);
+      found.forEach((cell, i) =>
+        cell.set(`scores ${step}`, values.slice(i * length, (i + 1) * length))
+      );
     }
     await read(
       "",
