@@ -13,7 +13,6 @@ import { benchHost } from "./host.ts";
 import { benchKernels } from "./kernels.ts";
 import { benchMatmul } from "./matmul.ts";
 import { benchPack } from "./pack.ts";
-import { benchPack } from "./pack.ts";
 import { peerRows, runPeers } from "./peers/main.ts";
 import { engineNames, serveEngine } from "./peers/worker.ts";
 import { formatMarkdown, formatTable, type Row, saveRows, setting, versions } from "./report.ts";
@@ -39,7 +38,6 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   matmul: benchMatmul,
   kernels: benchKernels,
   step: benchStep,
-  pack: benchPack,
   profile: benchProfile,
   end_to_end: benchEndToEnd,
   features: benchFeatures,
