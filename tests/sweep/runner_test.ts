@@ -1,6 +1,7 @@
 import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { cellId } from "../../lib/sweep/cell.ts";
-import type { RunCell } from "../../lib/sweep/run_cell.ts";
+import type { RunCell, RunPack } from "../../lib/sweep/run_cell.ts";
+import { claimRun } from "../../lib/sweep/claim.ts";
 import { openOut } from "../../lib/sweep/run_folder.ts";
 import { runSweep } from "../../lib/sweep/runner.ts";
 import { writeTable } from "../../lib/sweep/table.ts";
@@ -177,6 +178,103 @@ Deno.test("runSweep() removes what a killed writer left, but not what may still 
     await runSweep([cell], runCell, options(folder));
     const left = Object.keys(await files(run)).filter((name) => name.endsWith(".tmp"));
     assertEquals(left, [".result.json.new.tmp"]);
+  }));
+
+/** Runs cells of equal seeds "in one program", and keeps the ids of each. */
+function packing(run: RunCell, most = 8): { runPack: RunPack; packs: string[][] } {
+  const packs: string[][] = [];
+  return {
+    packs,
+    runPack: {
+      most,
+      key: ({ method, seed }) => method.name === "zero_shot" ? null : `${seed}`,
+      run: (own) => {
+        packs.push(own.map(({ cell }) => cellId(cell)));
+        return own.map(async ({ cell, hooks }) => await run(cell, hooks));
+      },
+    },
+  };
+}
+
+Deno.test("runSweep() runs what may share a program in one, and leaves what it leaves alone", () =>
+  withFolder(async (folder) => {
+    const grid = cells({ methods, seeds: [0, 1] });
+    const [alone, ids] = [options(`${folder}/alone`), grid.map(cellId)];
+    await runSweep(grid, runCell, alone);
+    const { runCell: run, ran } = counting(runCell);
+    const { runPack, packs } = packing(runCell, 2);
+    const places: number[] = [];
+    const packed = options(`${folder}/packed`);
+    packed.reporter.end = ({ number }) => Promise.resolve(void places.push(number));
+    const summary = await runSweep(grid, run, { ...packed, runPack });
+    assertEquals(summary, { done: 8, skipped: 0, failed: 0 });
+    // Zero-shot by itself; of each seed two, and the third, which has no mate left.
+    assertEquals(packs, [[ids[2], ids[4]], [ids[3], ids[5]]]);
+    assertEquals(ran, [ids[0], ids[1], ids[6], ids[7]]);
+    assertEquals(places, [1, 2, 3, 5, 4, 6, 7, 8]);
+    const [a, b] = [await files(`${folder}/alone`), await files(`${folder}/packed`)];
+    assertEquals(Object.keys(a).sort(), Object.keys(b).sort());
+    for (const path of Object.keys(a)) {
+      if (!path.endsWith("times.json")) assertEquals(a[path], b[path]);
+    }
+  }));
+
+Deno.test("runSweep() fills a program past cells that are done, or that others run", () =>
+  withFolder(async (folder) => {
+    const grid = cells({ methods: "lora:rank=1,2,3,4,5" });
+    await runSweep(grid.slice(1, 2), runCell, options(folder));
+    const claim = (await claimRun(`${folder}/${cellId(grid[2])}`))!;
+    let released: Promise<void> | null = null;
+    const { runPack, packs } = packing(async (cell, hooks) => {
+      const result = await runCell(cell, hooks);
+      await (released ??= claim.release()); // So that the one that waits for it goes on.
+      return result;
+    }, 3);
+    const found = options(folder);
+    const summary = await runSweep(grid, runCell, { ...found, runPack });
+    assertEquals(summary, { done: 4, skipped: 1, failed: 0 });
+    assertEquals(packs, [[0, 3, 4].map((i) => cellId(grid[i]))]);
+  }));
+
+Deno.test("runSweep() fails a cell alone, and leaves no claim where a program is stopped", () =>
+  withFolder(async (folder) => {
+    const grid = cells({ methods: "lora:rank=1,2,3" });
+    const { runPack } = packing((cell, hooks) => {
+      if (cell !== grid[1]) return runCell(cell, hooks);
+      throw new RangeError("Cannot go on");
+    });
+    const found = options(folder);
+    await runSweep(grid, runCell, { ...found, runPack });
+    assertEquals(found.outcomes.map(({ kind }) => kind), ["done", "failed", "done"]);
+
+    const controller = new AbortController();
+    const stopped = options(`${folder}/stopped`, controller.signal);
+    const slow = packing(async (cell, hooks) => {
+      await runCell(cell, hooks);
+      controller.abort(new Error("asked to stop"));
+      throw controller.signal.reason;
+    });
+    await assertRejects(
+      () => runSweep(grid, runCell, { ...stopped, runPack: slow.runPack }),
+      Error,
+      "asked to stop",
+    );
+    const left = Object.keys(await files(`${folder}/stopped`)).map((path) => path.split("/")[1]);
+    assertEquals([...new Set(left)].sort(), ["metrics.jsonl", "run.json"]);
+  }));
+
+Deno.test("runSweep() packs cells of one rung where it halves", () =>
+  withFolder(async (folder) => {
+    const grid = cells({ methods: "lora:rank=1,2,3,4;epochs=4", choose: ["rank"] });
+    const halving = { eta: 2, choose: ["rank"] };
+    const [alone, packed] = [options(`${folder}/alone`), options(`${folder}/packed`)];
+    const first = await runSweep(grid, runCell, { ...alone, halving });
+    const { runPack, packs } = packing(runCell);
+    assertEquals(await runSweep(grid, runCell, { ...packed, halving, runPack }), first);
+    assertEquals(packs[0].length, 4);
+    assertEquals(packs[1].length, 2);
+    const [a, b] = [await files(`${folder}/alone`), await files(`${folder}/packed`)];
+    assertEquals(Object.keys(a).sort(), Object.keys(b).sort());
   }));
 
 Deno.test("openOut() names the folder that cannot be written", () =>
