@@ -106,8 +106,8 @@ export function input(name: string, shape: Shape, dtype: DType, derivation?: Der
 /**
  * A variable: a buffer that outlives programs and is shared by all of a session, by its name.
  *
- * Many cells in one program will share frozen variables as they are, and give trained ones a leading
- * cell axis.
+ * Many cells in one program share frozen variables; what trains is each cell's own, under a name of
+ * its own.
  */
 export function variable(
   name: string,
