@@ -446,13 +446,14 @@ function encode(
   if (!half) return values;
   const halves = new Float16Array(Math.ceil(values.length / 2) * 2);
   halves.set(values);
-  const over = halves.findIndex((value, i) =>
-    !Number.isFinite(value) && Number.isFinite(values[i])
-  );
-  if (over >= 0) {
+  const bits = new Uint16Array(halves.buffer);
+  // A plain loop over bits: whole models go through here.
+  for (let i = 0; i < bits.length; i++) {
+    const finite = (bits[i] & 0x7fff) < 0x7c00;
+    if (finite || !Number.isFinite(values[i])) continue;
     throw new RangeError(
-      `Cannot store ${name} in half precision: element ${from + over} is ${
-        values[over]
+      `Cannot store ${name} in half precision: element ${from + i} is ${
+        values[i]
       }, and the largest that fits is ${LARGEST_HALF}; use --precision f32`,
     );
   }

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { writeCheckpoint } from "../../bench/synthetic_checkpoint.ts";
 import { openModelFolder } from "../../lib/formats/huggingface.ts";
 import { buildModel } from "../../lib/models/index.ts";
@@ -49,6 +49,18 @@ Deno.test("a synthetic checkpoint is sharded, drawn by its seed and opens as a b
       await writeCheckpoint(other, config, { seed: 1, shardBytes: 8000 });
       assert((await openBase(other)).digest !== base.digest);
     });
+  });
+});
+
+Deno.test("a checkpoint that the disk has no room for is refused before anything is written", async () => {
+  await inFolder(async (dir) => {
+    const huge = { ...config, vocab_size: 2 ** 24, hidden_size: 2 ** 20 };
+    await assertRejects(
+      () => writeCheckpoint(dir, huge, { seed: 0, shardBytes: 8000 }),
+      RangeError,
+      `bytes to ${dir}: its disk has`,
+    );
+    assertEquals([...Deno.readDirSync(dir)], []);
   });
 });
 
