@@ -45,7 +45,11 @@ export class Scope {
   /** Places that methods may change, in the order of the forward pass. */
   readonly sites: Site[] = [];
 
-  /** @param prefix Stands before the names of its variables, not of its parameters. */
+  /**
+   * An empty scope.
+   *
+   * @param prefix Stands before the names of its variables, not of its parameters.
+   */
   constructor(prefix = "") {
     this.#prefix = prefix;
   }
