@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Random } from "../../lib/data/random.ts";
 import { readCheckpoint } from "../../lib/train/checkpoint.ts";
 import { ended, runFiles, startSweep } from "./sweep_process.ts";
@@ -180,6 +180,47 @@ Deno.test("a sweep that is asked to stop saves its cell first, and goes on from 
   }
 });
 
+Deno.test("cells that share a program go on together wherever it was killed, to the same bytes", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const args = [
+      ...["--methods", "lora:rank=1,2;dropout=0.1 adapter:bottleneck=2", "--train-size", "200"],
+      ...["--epochs", "2", "--batch", "4", "--max-length", "24", "--eval", "validation"],
+      ...["--checkpoint", "3"],
+    ];
+    const [alone, killed] = [`${folder}/alone`, `${folder}/killed`];
+    for (const out of [alone, killed]) await Deno.mkdir(out);
+    const undisturbed = await ended(startSweep(alone, ...args, "--cells-per-program", "1"));
+    assertEquals([undisturbed.code, undisturbed.err], [0, ""]);
+
+    const random = new Random(3, "kills");
+    const going = (out: string) => out.match(/(?<=Going on from step )\d+/g) ?? [];
+    for (let kills = 0; kills < 3; kills++) {
+      const child = startSweep(killed, ...args);
+      assert(await newCheckpoint(child, killed) !== null);
+      await wait(random.uniform(0, 300));
+      // The first asks, and so saves all of them where they stand.
+      child.kill(kills === 0 ? "SIGTERM" : "SIGKILL");
+      const { code, out, err } = await ended(child);
+      assertEquals(code, kills === 0 ? 130 : 137, `${out}\n${err}`);
+      if (kills === 1) assertEquals([going(out).length, new Set(going(out)).size], [3, 1]);
+    }
+    const last = await ended(startSweep(killed, ...args));
+    assertEquals([last.code, last.err], [0, ""]);
+    assertEquals(going(last.out).length, 3);
+    const [expected, found] = [await runFiles(alone), await runFiles(killed)];
+    for (const path of [...found.keys()]) {
+      if (path.split("/")[1].startsWith(".claim")) found.delete(path);
+    }
+    assertEquals([...found.keys()], [...expected.keys()]);
+    for (const [path, text] of expected) assert(found.get(path) === text, `${path} differs`);
+    // Killed in writing, one may stand a checkpoint behind: it goes on by itself.
+    assertMatch(await Deno.readTextFile(`${killed}/table.md`), /[23] of 3 runs shared programs/);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 /** A file system of its own of one mebibyte; null where none can be mounted. */
 async function smallDisk(): Promise<{ path: string; remove: () => Promise<void> } | null> {
   const path = await Deno.makeTempDir();
@@ -255,7 +296,9 @@ Deno.test("two sweeps on one folder at once: each cell runs once, no file is tor
   const folder = await Deno.makeTempDir();
   try {
     const args = [
-      ...["--methods", "head full soft_prompt:tokens=1 lora:rank=1,2", "--train-size", "64"],
+      // Of one seed, LoRA and adapter share a program: two of them, and three cells alone.
+      ...["--methods", "head full soft_prompt:tokens=1 lora:rank=1 adapter:bottleneck=1"],
+      ...["--train-size", "64"],
       ...["--epochs", "1", "--batch", "8", "--max-length", "24", "--eval", "validation"],
     ];
     const [both, one] = [`${folder}/both`, `${folder}/one`];
