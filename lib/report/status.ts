@@ -153,7 +153,8 @@ async function latestChange(folder: string): Promise<number> {
 
 /**
  * Seconds until the sweep's end, by what cells of the same approach took (else, all cells); null
- * where nothing is known. Several cells that run at once share what is left.
+ * where nothing is known. Processes that run at once share what is left; of cells that one process
+ * runs at once, each takes its share of the time, as its `times.json` tells it.
  */
 export function secondsLeft(cells: readonly CellStatus[]): number | null {
   const mean = (some: readonly CellStatus[]): number | null => {
@@ -161,15 +162,23 @@ export function secondsLeft(cells: readonly CellStatus[]): number | null {
     return known.length === 0 ? null : known.reduce((a, b) => a + b, 0) / known.length;
   };
   const all = mean(cells);
+  const running = cells.filter(({ state }) => state === "running");
+  const processes = Map.groupBy(
+    running,
+    ({ claim }, i) => claim?.pid == null ? i : `${claim.host} ${claim.pid}`,
+  );
+  const rest = cells.filter(({ state }) => state !== "done" && state !== "running");
   let left = 0;
-  for (const cell of cells.filter(({ state }) => state !== "done")) {
-    const { state, epoch, epochs, seconds } = cell;
-    const pace = epoch > 0 ? seconds! * epochs / epoch : null;
-    const whole = mean(cells.filter(({ approach }) => approach === cell.approach)) ?? pace ?? all;
-    if (whole === null) return null;
-    left += state === "running" ? Math.max(0, whole - seconds!) : whole;
+  for (const own of [...processes.values(), ...rest.map((cell) => [cell])]) {
+    const wholes = own.map(({ approach, epoch, epochs, seconds }) => {
+      const pace = epoch > 0 ? seconds! * epochs / epoch / own.length : null;
+      return mean(cells.filter((cell) => cell.approach === approach)) ?? pace ?? all;
+    });
+    if (wholes.includes(null)) return null;
+    const spent = own[0].state === "running" ? Math.max(...own.map(({ seconds }) => seconds!)) : 0;
+    left += Math.max(0, wholes.reduce((a, b) => a! + b!, 0)! - spent);
   }
-  return left / Math.max(1, cells.filter(({ state }) => state === "running").length);
+  return left / Math.max(1, processes.size);
 }
 
 const order: readonly CellState[] = [

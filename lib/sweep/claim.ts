@@ -149,6 +149,8 @@ async function make(folder: string, number: number, times: ClaimTimes): Promise<
 export interface ClaimStatus {
   /** The holder's host; null where it may not know its name, or the file cannot be read. */
   readonly host: string | null;
+  /** The holder's process there; null where the file cannot be read. */
+  readonly pid: number | null;
   /** When it took the run; null where the file does not say. */
   readonly since: Date | null;
   /** Seconds since its last sign of life. */
@@ -171,11 +173,12 @@ export async function readClaim(folder: string, now: number): Promise<ClaimStatu
     const path = pathOf(folder, number);
     using file = await Deno.open(path);
     const free = await file.tryLock(false);
-    const [{ mtime }, { host, since }] = [await file.stat(), await read(path)];
+    const [{ mtime }, { host, pid, since }] = [await file.stat(), await read(path)];
     const age = Math.max(0, (now - mtime!.getTime()) / 1000);
     const begun = new Date(since ?? NaN);
     return {
       host,
+      pid,
       since: Number.isNaN(begun.getTime()) ? null : begun,
       age,
       live: age <= STALE * (free ? 1 : LOCKED),
@@ -206,6 +209,7 @@ async function isGone(folder: string, number: number, stale: number): Promise<bo
 interface ClaimFile {
   readonly token: string | null;
   readonly host: string | null;
+  readonly pid: number | null;
   readonly since: string | null;
 }
 
@@ -219,7 +223,8 @@ async function read(path: string): Promise<ClaimFile> {
   }
   const found = isJsonObject(value) ? value : {};
   const text = (name: string) => typeof found[name] === "string" ? found[name] as string : null;
-  return { token: text("token"), host: text("host"), since: text("since") };
+  const pid = typeof found.pid === "number" ? found.pid : null;
+  return { token: text("token"), host: text("host"), pid, since: text("since") };
 }
 
 async function tokenOf(path: string): Promise<string | null> {

@@ -75,9 +75,11 @@ Deno.test("secondsLeft() goes by the same approach, and shares the rest among wh
     approach: string,
     seconds: number | null,
     epoch = 0,
+    pid?: number,
   ) => ({
-    ...{ id: "", seed: 0, accuracy: null, age: null, error: null, epochs: 4, claim: null },
+    ...{ id: "", seed: 0, accuracy: null, age: null, error: null, epochs: 4 },
     ...{ state, approach, seconds, epoch },
+    claim: pid === undefined ? null : { host: "node-7", pid, since: null, age: 1, live: true },
   });
   assertEquals(secondsLeft([cell("missing", "a", null)]), null);
   assertEquals(secondsLeft([cell("done", "a", 10), cell("missing", "a", null)]), 10);
@@ -85,4 +87,9 @@ Deno.test("secondsLeft() goes by the same approach, and shares the rest among wh
   assertEquals(secondsLeft(mixed), 30);
   assertEquals(secondsLeft([...mixed, cell("running", "c", 6, 2), cell("running", "a", 4)]), 21);
   assertEquals(secondsLeft([cell("done", "a", 10)]), 0);
+  // Three cells in one program: half of it took 6 s.
+  const packed = [1, 2, 3].map(() => cell("running", "c", 6, 2, 41));
+  assertEquals(secondsLeft(packed), 6);
+  assertEquals(secondsLeft([...packed, cell("missing", "a", null), cell("done", "a", 10)]), 16);
+  assertEquals(secondsLeft([...packed, cell("running", "a", 4, 0, 42), cell("done", "a", 10)]), 6);
 });
