@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Node, repeated, topological } from "./node.ts";
+import { isShare, type Node, repeated, topological } from "./node.ts";
 import { formatShape, sameShape } from "./shape.ts";
 
 /** How a gradient is built. */
@@ -69,7 +69,7 @@ export function differentiate(
     contributions.delete(node);
     const needs = node.inputs.map((input) => needed.has(input));
     // What reaches a share stays apart, so that all is added up in the order of a graph without.
-    for (const gradient of node.op.taken === undefined ? [parts.reduce(add)] : parts) {
+    for (const gradient of isShare(node) ? parts : [parts.reduce(add)]) {
       const results = node.op.backward(again(node), gradient, needs);
       node.inputs.forEach((input, i) => {
         const result = results[i];

@@ -279,6 +279,11 @@ export function repeated(node: Node, inputs: readonly Node[]): Node {
   return { ...node, id: nextId++, inputs, original: node.original ?? node };
 }
 
+/** Whether a node is a run of its only input's elements, and nothing else. */
+export function isShare({ op, inputs }: Node): boolean {
+  return op.taken !== undefined && inputs.length === 1;
+}
+
 /** The node whose memory a node uses: itself, or what it is a view or update of. */
 export function storage(node: Node): Node {
   let at = node;

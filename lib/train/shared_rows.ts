@@ -8,7 +8,7 @@
  */
 
 import { findFrozen } from "../graph/frozen.ts";
-import { type Node, topological } from "../graph/node.ts";
+import { isShare, type Node, topological } from "../graph/node.ts";
 import { type Dim, sameDim, type Shape, symbol } from "../graph/shape.ts";
 import { joinRows, rows, type Shares } from "../ops/rows.ts";
 
@@ -62,7 +62,7 @@ export function shareRows(
     }
     const [from] = node.inputs;
     if (node.op.leaf !== undefined) made.set(node, node);
-    else if (node.op.taken !== undefined && one.has(from)) made.set(node, one.get(from)!);
+    else if (isShare(node) && one.has(from)) made.set(node, one.get(from)!);
     else {
       const inputs = node.inputs.map((input) => one.has(input) ? tile(input) : made.get(input)!);
       made.set(node, { ...node, inputs });

@@ -56,7 +56,7 @@ Deno.test("T5-small's forward pass takes 2 operations for each parameter and tok
 const MOVES = new Set([
   ...["input", "variable", "constant", "reshape", "fill", "broadcast"],
   ...["concat", "slice", "pad", "embedding", "relative_bias", "select_token", "select_token_grad"],
-  ...["advance", "detach", "record", "rows", "join_rows"],
+  ...["advance", "detach", "record", "rows", "join_rows", "attention"],
 ]);
 
 Deno.test("every operation that computes says how many operations it takes", async () => {
