@@ -1,5 +1,5 @@
 /**
- * `deno run -P=bench bench/llama_1b.ts [DIR]`: a checkpoint of Llama-3.2-1B's exact shape, written to
+ * `deno task bench llama-1b [DIR]`: a checkpoint of Llama-3.2-1B's exact shape, written to
  * DIR (`.cache/llama-1b`) unless it is there, then opened, planned, loaded, put through one forward
  * pass, and its head trained on kept features. Each part runs in a process of its own, so that each
  * peak of memory is its own.
@@ -169,8 +169,14 @@ async function runPart(name: string, dir: string, precision: Precision): Promise
   console.log(JSON.stringify({ ...row, "RSS before": before, "peak RSS": peak }));
 }
 
-/** Every part in a process of its own. */
-async function main(dir: string): Promise<number> {
+/**
+ * Writes the checkpoint where it is not there yet, measures every part in a process of its own, prints
+ * and saves the figures.
+ *
+ * @param dir Folder of the checkpoint; 2.5 GB.
+ * @returns The exit status.
+ */
+export async function benchLlama1b(dir: string = DIR): Promise<number> {
   await Deno.mkdir(dir, { recursive: true });
   const written = await isFile(`${dir}/model.safetensors.index.json`);
   const rows: Row[] = [];
@@ -200,7 +206,6 @@ async function main(dir: string): Promise<number> {
 }
 
 if (import.meta.main) {
-  const [first = DIR, dir, precision] = Deno.args;
-  if (dir === undefined) Deno.exit(await main(first));
-  await runPart(first, dir, precision as Precision);
+  const [part, dir, precision] = Deno.args;
+  await runPart(part, dir, precision as Precision);
 }

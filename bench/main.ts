@@ -11,6 +11,7 @@ import { benchEndToEnd } from "./end_to_end.ts";
 import { benchFeatures } from "./features.ts";
 import { benchHost } from "./host.ts";
 import { benchKernels } from "./kernels.ts";
+import { benchLlama1b } from "./llama_1b.ts";
 import { benchMatmul } from "./matmul.ts";
 import { benchPack } from "./pack.ts";
 import { peerRows, runPeers } from "./peers/main.ts";
@@ -61,13 +62,14 @@ const GPU_LINES: readonly Wanted[] = [
 const FLAGS = ["quick", "sizes", "peers", "markdown", "save"] as const;
 
 const USAGE = `use deno task bench [${Object.keys(BENCHES).join(" | ")} | peers | gpu …] ` +
-  "[--only TEXT] [--quick] [--sizes] [--peers] [--markdown] [--no-save]";
+  "[--only TEXT] [--quick] [--sizes] [--peers] [--markdown] [--no-save], or llama-1b [DIR]";
 
 async function main(args: string[]): Promise<number> {
   if (args[0] === "worker" && engineNames.includes(args[1])) {
     await serveEngine(args[1]);
     return 0;
   }
+  if (args[0] === "llama-1b") return await benchLlama1b(args[1]);
   const flags = parseArgs(args, {
     string: ["only"],
     boolean: [...FLAGS],
