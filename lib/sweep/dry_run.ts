@@ -112,7 +112,7 @@ function packNotes(cells: readonly Cell[], experiment: ResolvedExperiment): stri
   const [software, hardware] = most;
   const bound = software === hardware
     ? `${software}`
-    : `${software} on a software adapter, ${hardware} elsewhere`;
+    : `${hardware} (${software} on a software adapter)`;
   const left = alone.length + packs.size - shared.length;
   return [
     `Cells that may share a program, at most ${bound}, as far as memory allows:`,

@@ -186,7 +186,7 @@ Deno.test("cells that share a program go on together wherever it was killed, to 
     const args = [
       ...["--methods", "lora:rank=1,2;dropout=0.1 adapter:bottleneck=2", "--train-size", "200"],
       ...["--epochs", "2", "--batch", "4", "--max-length", "24", "--eval", "validation"],
-      ...["--checkpoint", "3"],
+      ...["--checkpoint", "3", "--cells-per-program", "8"],
     ];
     const [alone, killed] = [`${folder}/alone`, `${folder}/killed`];
     for (const out of [alone, killed]) await Deno.mkdir(out);
@@ -298,7 +298,7 @@ Deno.test("two sweeps on one folder at once: each cell runs once, no file is tor
     const args = [
       // Of one seed, LoRA and adapter share a program: two of them, and three cells alone.
       ...["--methods", "head full soft_prompt:tokens=1 lora:rank=1 adapter:bottleneck=1"],
-      ...["--train-size", "64"],
+      ...["--train-size", "64", "--cells-per-program", "8"],
       ...["--epochs", "1", "--batch", "8", "--max-length", "24", "--eval", "validation"],
     ];
     const [both, one] = [`${folder}/both`, `${folder}/one`];
