@@ -77,7 +77,7 @@ export function matmulBindings(
 
 /** WGSL that finishes one output: `sum` at element `at` of C; `bias` is read where there is one. */
 export function matmulStore(
-  signature: MatmulSignature,
+  signature: Pick<MatmulSignature, "accumulate" | "bias" | "addend">,
   sum: string,
   at: string,
   bias: string,

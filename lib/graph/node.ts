@@ -120,6 +120,11 @@ export interface Op {
   readonly merge?: (a: Node, b: Node) => Node | null;
   /** The function of its inputs, broadcast to its shape, that each element of it is, if it is one. */
   readonly elementwise?: (node: Node) => Elementwise;
+  /**
+   * What programs compute in its place, where that takes memory in between: a node of the same id, over
+   * others of ids less than one below it. The node itself elsewhere.
+   */
+  readonly expand?: (node: Node) => Node;
   /** A node equal to the bit that takes less, or the node itself. */
   readonly simplify?: (node: Node) => Node;
   /**
@@ -169,6 +174,8 @@ export interface OpDefinition<A> {
   readonly merge?: (a: Node, b: Node) => Node | null;
   /** See {@linkcode Op.elementwise}. */
   readonly elementwise?: (attributes: A) => Elementwise;
+  /** See {@linkcode Op.expand}. */
+  readonly expand?: (node: Node, attributes: A) => Node;
   /** See {@linkcode Op.simplify}. */
   readonly simplify?: (node: Node, attributes: A) => Node;
   /** See {@linkcode Op.epilogue}. */
@@ -224,7 +231,7 @@ export function operations(): readonly Op[] {
 
 /** Turns a definition into the function that adds its nodes. */
 export function op<A>(definition: OpDefinition<A>): OpFunction<A> {
-  const { taken, placed, elementwise, simplify } = definition;
+  const { taken, placed, elementwise, expand, simplify } = definition;
   const erased: Op = {
     name: definition.name,
     leaf: definition.leaf,
@@ -236,6 +243,7 @@ export function op<A>(definition: OpDefinition<A>): OpFunction<A> {
     placed: placed && ((node, sizes) => placed(node, node.attributes as A, sizes)),
     merge: definition.merge,
     elementwise: elementwise && ((node) => elementwise(node.attributes as A)),
+    expand: expand && ((node) => expand(node, node.attributes as A)),
     simplify: simplify && ((node) => simplify(node, node.attributes as A)),
     epilogue: definition.epilogue,
     overwrites: ({ inputs }) =>

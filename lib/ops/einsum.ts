@@ -4,14 +4,12 @@
  * @module
  */
 
-import type { Params } from "../../kernels/kernel.ts";
-import type { MatmulSignature } from "../../kernels/matmul.ts";
-import { matmulVariants } from "../../kernels/matmul_variants.ts";
-import { type Dispatch, type Node, op, type RowRange, type RunContext } from "../graph/node.ts";
+import { type Node, op } from "../graph/node.ts";
 import { elements, formatShape, sameShape } from "../graph/shape.ts";
-import { rowShards } from "./row_shards.ts";
+import { contract } from "./contract.ts";
 import { lowerProduct } from "./lower_product.ts";
-import { type Axis, classify, letterDims, parseSubscripts, type Subscripts } from "./subscripts.ts";
+import { splitProduct } from "./split_product.ts";
+import { letterDims, parseSubscripts } from "./subscripts.ts";
 import { sumTo } from "./sum.ts";
 
 interface Einsum {
@@ -31,11 +29,13 @@ export interface EinsumOptions {
   readonly addend?: Node;
 }
 
-const one: Axis = { letters: "", size: 1, a: 0, b: 0, out: 0 };
-
 const einsumOp = op<Einsum>({
   name: "einsum",
   epilogue: "c",
+  expand: (node, attributes) => {
+    const [a, b, ...rest] = node.inputs;
+    return splitProduct(node, attributes, [a, b], rest);
+  },
   flops: ({ inputs: [a, b] }, { subscripts }, shape) => products(subscripts, shape(a), shape(b)),
   shape: ([a, b, ...rest], { subscripts, bias, addend }) => {
     const parsed = parseSubscripts(subscripts);
@@ -84,6 +84,10 @@ const einsumIntoOp = op<Einsum>({
   name: "einsum_into",
   flops: ({ inputs: [_, a, b] }, { subscripts }, shape) => products(subscripts, shape(a), shape(b)),
   inPlace: true,
+  expand: (node, attributes) => {
+    const [variable, a, b] = node.inputs;
+    return splitProduct(node, attributes, [a, b], [], variable);
+  },
   shape: ([variable]) => variable.shape,
   run: (node, attributes, context) => {
     const [variable, a, b] = node.inputs;
@@ -95,134 +99,6 @@ const einsumIntoOp = op<Einsum>({
 function products(subscripts: string, a: readonly number[], b: readonly number[]): number {
   const dims = letterDims(parseSubscripts(subscripts), a, b);
   return 2 * elements([...dims.values()] as number[]);
-}
-
-/** The launches of a product; several where an operand is larger than a binding. */
-function contract(
-  { subscripts, alpha }: Einsum,
-  a: Node,
-  b: Node,
-  out: Node,
-  fused: Readonly<Record<string, Node>>,
-  accumulate: boolean,
-  context: RunContext,
-): Dispatch[] {
-  const s = parseSubscripts(subscripts);
-  const axes = classify(s, a, b, out, context.sizes);
-  // A product is its own transpose: put the operand with the output's unit stride in B's place.
-  if (axes.n.length === 0 || (axes.m.length > 0 && axes.m.at(-1)!.out === 1)) {
-    if (axes.m.length > 0 && !("bias" in fused && axes.n.length > 0)) {
-      const swapped = { subscripts: `${s.b},${s.a}->${s.out}`, alpha, bias: false, addend: false };
-      if (axes.n.length === 0 || axes.n.at(-1)!.out !== 1) {
-        return contract(swapped, b, a, out, fused, accumulate, context);
-      }
-    }
-  }
-  const [m, n, k] = [axes.m, axes.n, axes.k].map((list) => {
-    if (list.length > 1) throw unsupported(subscripts, list);
-    return list[0] ?? one;
-  });
-  if (axes.batch.length > 2) throw unsupported(subscripts, axes.batch);
-  const [i, j] = [one, one, ...axes.batch].slice(-2);
-
-  const large = largest(s, a, b, out, context);
-  return (large?.ranges ?? [undefined]).map((rows, part) => {
-    // What a shard changes: the size of the cut dimension, and where the other operands begin.
-    const cut = (axis: Axis) => rows !== undefined && axis.letters === large!.letter;
-    const size = (axis: Axis) => cut(axis) ? rows!.count : axis.size;
-    const begin = (x: "a" | "b" | "out") => {
-      if (rows === undefined || large!.operand === x) return 0;
-      const axis = [m, n, k].find(cut)!;
-      return axis[x] * rows.start;
-    };
-    if (begin("b") !== 0) throw unsupported(subscripts, [k]);
-    const params = {
-      m: size(m),
-      n: size(n),
-      k: size(k),
-      batch_i: i.size,
-      batch_j: j.size,
-      a_0: begin("a"),
-      a_i: i.a,
-      a_j: j.a,
-      a_m: m.a,
-      a_k: k.a,
-      b_i: i.b,
-      b_j: j.b,
-      b_k: k.b,
-      b_n: n.b,
-      c_0: begin("out"),
-      c_i: i.out,
-      c_j: j.out,
-      c_m: m.out,
-      c_n: n.out,
-      alpha,
-    };
-    const first = part === 0 || !cut(k);
-    const aUnit = k.a === 1 || m.a !== 1 ? "k" : "m";
-    const bUnit = n.b === 1 || k.b !== 1 ? "n" : "k";
-    const signature: MatmulSignature = {
-      aUnit,
-      bUnit,
-      aligned: aligned(params, aUnit, bUnit),
-      accumulate: accumulate || !first,
-      bias: "bias" in fused && first,
-      addend: "d" in fused && first,
-    };
-    const bound = (x: "a" | "b" | "out", node: Node) =>
-      rows !== undefined && large!.operand === x ? { node, rows } : node;
-    return {
-      kernel: context.choose({
-        family: `matmul ${JSON.stringify(signature)}`,
-        variants: matmulVariants(signature),
-        params,
-      }),
-      bind: {
-        a: bound("a", a),
-        b: bound("b", b),
-        c: bound("out", out),
-        ...(first ? fused : {}),
-      },
-      params,
-    };
-  });
-}
-
-/** Whether loads of four along the unit strides never straddle anything. */
-function aligned(params: Params, aUnit: string, bUnit: string): boolean {
-  const units = [`a_${aUnit}`, `b_${bUnit}`];
-  return units.every((name) => params[name] === 1) &&
-    ["k", "a_0", "a_i", "a_j", "a_m", "a_k", "b_i", "b_j", "b_k", "b_n"].every((name) =>
-      units.includes(name) || params[name] % 4 === 0
-    );
-}
-
-function largest(s: Subscripts, a: Node, b: Node, out: Node, context: RunContext) {
-  const over = ([["a", a, s.a], ["b", b, s.b], ["out", out, s.out]] as const).filter(([, node]) =>
-    elements(context.shape(node)) * 4 > context.maxBinding
-  );
-  if (over.length === 0) return undefined;
-  if (over.length > 1) {
-    const missing = Math.max(
-      ...over.map(([, node]) => elements(context.shape(node)) * 4 - context.maxBinding),
-    );
-    throw new RangeError(
-      `Cannot contract ${formatShape(a.shape)} with ${
-        formatShape(b.shape)
-      }: two of both and the output are larger than the adapter's largest binding (${context.maxBinding} bytes), by up to ${missing} bytes; lower --batch or --max-length`,
-    );
-  }
-  const [[operand, node, letters]] = over;
-  const ranges: RowRange[] = rowShards(context.shape(node), context.maxBinding);
-  return { operand, letter: letters[0], ranges };
-}
-
-function unsupported(subscripts: string, axes: readonly Axis[]): TypeError {
-  return new TypeError(
-    `Cannot contract "${subscripts}": ${
-      axes.map(({ letters }) => letters).join(" and ")
-    } do not lie together in memory; reshape or repeat an operand first`,
-  );
 }
 
 /**

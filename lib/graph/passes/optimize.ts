@@ -1,5 +1,6 @@
 import { type Node, topological } from "../node.ts";
 import type { StoragePolicy } from "../precision.ts";
+import { expand } from "./expand.ts";
 import { fuse } from "./fuse.ts";
 import type { Pass, Rewritten } from "./rewrite.ts";
 import { share } from "./share.ts";
@@ -12,7 +13,8 @@ import { simplify } from "./simplify.ts";
 export const PASSES: readonly Pass[] = [simplify, share, fuse];
 
 /**
- * A program of the same results in fewer launches.
+ * A program of the same results in fewer launches: that of its operations' launches, which is expanded
+ * whatever the passes are.
  *
  * @param keep Nodes that are read after it has run: what they have become holds their value.
  * @param policy Which nodes lie in memory in half precision; what they become does as well.
@@ -26,6 +28,6 @@ export function optimize(
   const half = policy(topological(roots), keep);
   return passes.reduce<Rewritten>(
     (program, pass) => pass(program, keep),
-    { roots, replaced: new Map(), half },
+    expand({ roots, replaced: new Map(), half }),
   );
 }

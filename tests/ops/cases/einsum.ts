@@ -75,4 +75,32 @@ export const cases: readonly OpCase[] = [
     reference: ([x, w]) => einsumReference("mc,vc->mv", { m: 5, v: 300, c: 64 }, x, w),
     atol: 1e-4,
   },
+  {
+    // Two shards, cut along the first of two dimensions that the product takes as one.
+    name: "einsum of a batch larger than a binding",
+    maxBinding: 32768,
+    inputs: [{ shape: [20, 10, 64] }, { shape: [6, 64] }],
+    build: ([x, w]) => einsum("btc,nc->btn", x, w),
+    reference: ([x, w]) => einsumReference("btc,nc->btn", { b: 20, t: 10, n: 6, c: 64 }, x, w),
+    atol: 1e-4,
+  },
+  {
+    // Sums of 16,400 in ten slices.
+    name: "einsum of long sums with bias and addend",
+    inputs: [{ shape: [2, 16400] }, { shape: [3, 16400] }, { shape: [3] }, { shape: [2, 3] }],
+    build: ([a, b, bias, addend]) => einsum("mk,nk->mn", a, b, { alpha: 0.5, bias, addend }),
+    reference: ([a, b, bias, addend]) =>
+      einsumReference("mk,nk->mn", { m: 2, n: 3, k: 16400 }, a, b)
+        .map((x, i) => 0.5 * x + bias[i % 3] + addend[i]),
+    atol: 1e-2,
+  },
+  {
+    // Eight slices of 24 KiB, four to a binding.
+    name: "einsum of long sums over an operand larger than a binding",
+    maxBinding: 98304,
+    inputs: [{ shape: [1, 16384] }, { shape: [16384, 3] }],
+    build: ([a, b]) => einsum("mk,kn->mn", a, b),
+    reference: ([a, b]) => einsumReference("mk,kn->mn", { m: 1, n: 3, k: 16384 }, a, b),
+    atol: 1e-2,
+  },
 ];
