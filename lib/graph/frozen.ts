@@ -64,8 +64,10 @@ export function findFrozen(
       continue;
     }
     nodes.add(first(node));
-    const apart = parts.every((one) => byExample.has(one) || isWhole(one));
-    if (isByRow(node) && parts.some((one) => byExample.has(one)) && apart) byExample.add(node);
+    const sources = parts.flatMap((one) => isTaken(node, one) ? one.inputs : [one]);
+    const apart = sources.filter((one) => ofExamples.has(one))
+      .every((one) => byExample.has(one) || isWhole(one));
+    if (isByRow(node) && sources.some((one) => byExample.has(one)) && apart) byExample.add(node);
   }
   const read = new Set<Node>();
   for (const node of order) {
@@ -91,6 +93,11 @@ export function findFrozen(
   function isByRow({ shape }: Node): boolean {
     return shape.length > 0 && sameDim(shape[0], rows) &&
       !shape.slice(1).some((dim) => sameDim(dim, rows));
+  }
+
+  /** Attention's first output has other dimensions first: what counts is what it follows from. */
+  function isTaken({ op, inputs }: Node, one: Node): boolean {
+    return op.taken !== undefined && inputs.length > 1 && inputs[0] === one;
   }
 
   /** An input that has no dimension of examples, so that it is the same for all. */

@@ -5,6 +5,7 @@ import { input, variable } from "../../lib/graph/leaves.ts";
 import type { Node } from "../../lib/graph/node.ts";
 import { symbol } from "../../lib/graph/shape.ts";
 import { relu } from "../../lib/ops/activations.ts";
+import { attention } from "../../lib/ops/attention.ts";
 import { einsum } from "../../lib/ops/einsum.ts";
 import { add, multiply } from "../../lib/ops/elementwise.ts";
 import { reshape } from "../../lib/ops/reshape.ts";
@@ -55,6 +56,16 @@ Deno.test("what mixes examples is not by example", () => {
     [own, mixed, back].map((node) => [found.nodes.has(node), found.byExample.has(node)]),
     [[true, true], [true, false], [true, false]],
   );
+});
+
+Deno.test("attention in one launch keeps examples apart", () => {
+  const heads = reshape(input("x", [B, T, 16], "f32"), [B, T, 2, 8]);
+  const mask = input("table", [B, T], "f32");
+  const mixed = attention(heads, heads, heads, { mask });
+  const [launch] = mixed.inputs;
+  const found = findFrozen([multiply(mixed, variable("trained", [8], "weight"))], OPTIONS);
+  assertEquals([found.nodes.has(launch), found.byExample.has(launch)], [true, false]);
+  assertEquals([found.nodes.has(mixed), found.byExample.has(mixed)], [true, true]);
 });
 
 Deno.test("chooseKept() keeps the smallest values that spare the most, or nothing", () => {

@@ -102,6 +102,7 @@ const families: Readonly<Record<string, RawConfig>> = {
   bert: bertConfig,
   gpt2: gpt2Config,
   llama: llamaConfig,
+  "bert of larger heads": { ...bertConfig, hidden_size: 24 }, // attention in one launch
 };
 
 for (const [family, config] of Object.entries(families)) {
@@ -149,6 +150,13 @@ gpuTest("a run on kept values goes on from a checkpoint to the same bits", async
     assertEquals(results(rest), results(whole));
     assertEquals(rest.outcome.memory, whole.outcome.memory);
     assertEquals(rest.outcome.operations, whole.outcome.operations);
+  }
+});
+
+gpuTest("of a head alone, nothing before it runs in a step", async (gpu) => {
+  for (const config of Object.values(families)) {
+    const { outcome } = await run(gpu, config, "head", {}, {});
+    assert(outcome.dispatchesPerStep <= 20, `${outcome.dispatchesPerStep} launches`);
   }
 });
 
