@@ -11,6 +11,7 @@ export {
   runExperiment,
 } from "./lib/sweep/run_experiment.ts";
 export { type Cell, cellId, NUMERICS_VERSION } from "./lib/sweep/cell.ts";
+export type { CellsPerProgram } from "./lib/sweep/packs.ts";
 export {
   readRun,
   type Run,
@@ -26,6 +27,7 @@ export type { Commit } from "./lib/sweep/provenance.ts";
 export type {
   AdapterRecord,
   CellResult,
+  CellTimes,
   EpochMetrics,
   HeadOrigin,
   PlannedBytes,

@@ -263,6 +263,19 @@ Deno.test("runSweep() fails a cell alone, and leaves no claim where a program is
     assertEquals([...new Set(left)].sort(), ["metrics.jsonl", "run.json"]);
   }));
 
+Deno.test("runSweep() begins no program after its budget; one takes methods in turns", () =>
+  withFolder(async (folder) => {
+    const grid = cells({ methods: "lora:rank=1,2,3 full", seeds: [0] });
+    const { runPack, packs } = packing(async (cell, hooks) => {
+      const result = await runCell(cell, hooks);
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      return result;
+    }, 2);
+    const summary = await runSweep(grid, runCell, { ...options(folder), runPack, budget: 1 });
+    assertEquals(summary, { done: 2, skipped: 0, failed: 0 });
+    assertEquals(packs, [[0, 3].map((i) => cellId(grid[i]))]);
+  }));
+
 Deno.test("runSweep() packs cells of one rung where it halves", () =>
   withFolder(async (folder) => {
     const grid = cells({ methods: "lora:rank=1,2,3,4;epochs=4", choose: ["rank"] });
