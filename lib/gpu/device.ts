@@ -6,6 +6,7 @@
 
 import type { Kernel, Tune } from "../../kernels/kernel.ts";
 import { type AdapterDescription, describeAdapter, findAdapter } from "./adapter.ts";
+import type { ChosenKernel } from "./tuning.ts";
 
 const LIMITS = [
   "maxBufferSize",
@@ -37,7 +38,7 @@ export class Gpu {
   /** Kernels chosen by measurement, by `choiceKey`, in place of the rule's; see `tuning.ts`. */
   readonly kernelChoices: Map<string, string> = new Map();
   /** Kernels chosen so far, by exact sizes, with the class that these belong to. */
-  readonly chosenKernels: Map<string, { readonly size: string; readonly name: string }> = new Map();
+  readonly chosenKernels: Map<string, ChosenKernel> = new Map();
   readonly #pipelines = new Map<string, Pipeline>();
   /** The same by kernel and constants, as writing a source to look it up takes longer than the rest. */
   readonly #known = new WeakMap<Kernel, Map<string, Pipeline>>();

@@ -33,7 +33,13 @@ export async function profile(gpu: Gpu, program: Program, repeats = 3): Promise<
   for (let repeat = 0; repeat < repeats; repeat++) {
     for (let start = 0; start < launches.length; start += most / 2) {
       const count = Math.min(most / 2, launches.length - start);
-      const times = await timestamps(device, program, start, count);
+      const times = await timePasses(
+        device,
+        Array.from(
+          { length: count },
+          (_, i) => (pass: GPUComputePassEncoder) => program.encode(pass, start + i, start + i + 1),
+        ),
+      );
       times.forEach((time, i) => samples[start + i].push(time));
     }
   }
@@ -43,12 +49,16 @@ export async function profile(gpu: Gpu, program: Program, repeats = 3): Promise<
   });
 }
 
-async function timestamps(
+/**
+ * Microseconds that passes take by the device's clock, one after the other in one submit.
+ *
+ * @param passes Each records its launches; 1024 at most.
+ */
+export async function timePasses(
   device: GPUDevice,
-  program: Program,
-  start: number,
-  count: number,
+  passes: readonly ((pass: GPUComputePassEncoder) => void)[],
 ): Promise<number[]> {
+  const count = passes.length;
   const querySet = device.createQuerySet({ type: "timestamp", count: count * 2 });
   const bytes = count * 16;
   const resolved = device.createBuffer({
@@ -61,7 +71,7 @@ async function timestamps(
   });
   try {
     const encoder = device.createCommandEncoder();
-    for (let i = 0; i < count; i++) {
+    for (const [i, record] of passes.entries()) {
       const pass = encoder.beginComputePass({
         timestampWrites: {
           querySet,
@@ -69,7 +79,7 @@ async function timestamps(
           endOfPassWriteIndex: 2 * i + 1,
         },
       });
-      program.encode(pass, start + i, start + i + 1);
+      record(pass);
       pass.end();
     }
     encoder.resolveQuerySet(querySet, 0, count * 2, resolved, 0);

@@ -20,7 +20,7 @@ import {
 import { type Plan, windowOffset } from "../graph/plan.ts";
 import { bindShape, elements, type Sizes } from "../graph/shape.ts";
 import type { Gpu } from "./device.ts";
-import { chooseKernel } from "./tuning.ts";
+import { chooseKernel, noteUse } from "./tuning.ts";
 
 /** Where memory lies: from which byte of a buffer on. */
 export interface Place {
@@ -64,10 +64,14 @@ export class Program {
       plan.order.filter((node) => node.op.leaf === "input")
         .map((node) => [inputAttributes(node).name, node]),
     );
+    let choices: KernelChoice[] = [];
     const context: RunContext = {
       sizes,
       maxBinding: gpu.maxBinding,
-      choose: (choice: KernelChoice) => chooseKernel(gpu, choice),
+      choose: (choice: KernelChoice) => {
+        choices.push(choice);
+        return chooseKernel(gpu, choice);
+      },
       within: (node, whole, element) => {
         const window = plan.windows.get(storage(node));
         return window?.of === whole &&
@@ -77,7 +81,19 @@ export class Program {
     };
     const dispatches = plan.order.flatMap((node) => {
       const isWindow = node.op.taken !== undefined && plan.windows.has(node);
-      return isWindow ? [] : node.op.run(node, context);
+      if (isWindow) return [];
+      choices = [];
+      const own = node.op.run(node, context);
+      // Where each launch was chosen, they were so in order.
+      if (choices.length === own.length) {
+        choices.forEach((choice, i) =>
+          noteUse(gpu, choice, {
+            operands: this.#operandSizes(own[i]),
+            operations: node.op.flops(node, context.shape) / own.length,
+          })
+        );
+      }
+      return own;
     });
     this.#prepared = dispatches.map((own) => {
       const kernel = inPlaceKernel(own, plan);
@@ -146,6 +162,17 @@ export class Program {
       return { name: kernel.name, pipeline, bindGroup, x: Math.ceil(groups / y), y };
     });
     gpu.device.queue.writeBuffer(this.#uniforms, 0, uniforms);
+  }
+
+  /** Elements of each binding. */
+  #operandSizes({ bind }: Dispatch): Record<string, number> {
+    return Object.fromEntries(
+      Object.entries(bind).map(([name, bound]) => {
+        const { node: { shape }, rows } = operand(bound);
+        const [first, ...rest] = bindShape(shape, this.sizes);
+        return [name, (rows?.count ?? first ?? 1) * elements(rest)];
+      }),
+    );
   }
 
   #resource(gpu: Gpu, dispatch: Dispatch, name: string, locate: Locate): GPUBindingResource {

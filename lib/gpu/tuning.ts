@@ -2,8 +2,8 @@
  * Which of several kernels of one class runs on this adapter.
  *
  * The choice is a pure function of the adapter's kind, the family and the sizes, so that the same
- * program picks the same kernels, and gives the same bits, in every run. A measured choice takes
- * precedence where `gpu.kernelChoices` holds one. What was chosen is kept in `gpu.chosenKernels`, is
+ * program picks the same kernels, and gives the same bits, in every run. A measured choice
+ * (`tuner.ts`) takes precedence where `gpu.kernelChoices` holds one. What was chosen is kept in `gpu.chosenKernels`, is
  * stored with the run, and pinned where the run is done again.
  *
  * @module
@@ -20,6 +20,24 @@ export type Tuned =
   & Pick<Gpu, "adapter" | "subgroup" | "kernelChoices">
   & Partial<Pick<Gpu, "chosenKernels">>;
 
+/** What was chosen for some exact sizes. */
+export interface ChosenKernel {
+  /** The class that the sizes belong to; see {@linkcode choiceKey}. */
+  readonly size: string;
+  readonly name: string;
+  readonly choice: KernelChoice;
+  /** What the launches are, where the operation tells. */
+  readonly use?: KernelUse;
+}
+
+/** Launches of some exact sizes. */
+export interface KernelUse {
+  /** Elements of each binding. */
+  readonly operands: Readonly<Record<string, number>>;
+  /** Floating-point operations of all of them. */
+  readonly operations: number;
+}
+
 /**
  * The kernel to run for a choice: the measured one, or the rule's.
  *
@@ -31,7 +49,7 @@ export function chooseKernel(gpu: Tuned, choice: KernelChoice): Kernel {
   const pinned = [exact, size, family].map((key) => gpu.kernelChoices.get(key))
     .find((name) => name !== undefined);
   const name = pinned ?? (family === "matmul" ? chooseMatmul(gpu, choice.params) : undefined);
-  const usable = choice.variants.filter(({ subgroup = gpu.subgroup }) => subgroup === gpu.subgroup);
+  const usable = usableVariants(gpu, choice);
   const found = name === undefined ? usable[0] : usable.find((kernel) => kernel.name === name);
   if (found === undefined) {
     throw new RangeError(
@@ -40,8 +58,80 @@ export function chooseKernel(gpu: Tuned, choice: KernelChoice): Kernel {
       }; take one of these`,
     );
   }
-  gpu.chosenKernels?.set(exact, { size, name: found.name });
+  const { use } = gpu.chosenKernels?.get(exact) ?? {};
+  gpu.chosenKernels?.set(exact, { size, name: found.name, choice, use });
   return found;
+}
+
+/** Notes a launch of a kernel that was chosen. */
+export function noteUse({ chosenKernels }: Tuned, choice: KernelChoice, use: KernelUse): void {
+  const exact = exactKey(choice);
+  const chosen = chosenKernels?.get(exact);
+  if (chosen === undefined) return;
+  const operations = (chosen.use?.operations ?? 0) + use.operations;
+  chosenKernels!.set(exact, { ...chosen, use: { ...use, operations } });
+}
+
+/** Of the kernels that are named in place of the rule's, those that were taken since then. */
+export function namedKernels(
+  { chosenKernels, kernelChoices }: Pick<Gpu, "chosenKernels" | "kernelChoices">,
+): Record<string, string> {
+  const taken = new Set([...chosenKernels].flatMap(([exact, { size }]) => [exact, size]));
+  return Object.fromEntries([...kernelChoices].filter(([key]) => taken.has(key)));
+}
+
+/** Whether a choice is made by a name, and by no rule. */
+export function isPinned({ kernelChoices }: Tuned, choice: KernelChoice): boolean {
+  const [family] = choice.family.split(" ");
+  return [exactKey(choice), choiceKey(choice), family].some((key) => kernelChoices.has(key));
+}
+
+/**
+ * Has what is planned meanwhile run on these kernels alone, by size class or exact sizes, and on the
+ * rule's where none is named.
+ */
+export function withKernels<T>(
+  { kernelChoices }: Pick<Gpu, "kernelChoices">,
+  kernels: Readonly<Record<string, string>>,
+  plan: () => T,
+): T {
+  const before = [...kernelChoices];
+  const set = (entries: Iterable<[string, string]>) => {
+    kernelChoices.clear();
+    for (const [key, name] of entries) kernelChoices.set(key, name);
+  };
+  set(Object.entries(kernels));
+  try {
+    return plan();
+  } finally {
+    set(before);
+  }
+}
+
+function usableVariants({ subgroup: own }: Tuned, { variants }: KernelChoice): Kernel[] {
+  return variants.filter(({ subgroup = own }) => subgroup === own);
+}
+
+/**
+ * Variants that are worth measuring, the rule's first: of products on software adapters those that
+ * should take the least time, elsewhere those that lie next to the rule's in their list.
+ */
+export function promisingKernels(gpu: Tuned, choice: KernelChoice, most: number): Kernel[] {
+  const { adapter, subgroup } = gpu;
+  const first = chooseKernel({ adapter, subgroup, kernelChoices: new Map() }, choice);
+  const usable = usableVariants(gpu, choice);
+  const isMatmul = choice.family.startsWith("matmul");
+  const blockOf = (kernel: Kernel) =>
+    DIRECT_BLOCKS.find((block) => directName(block) === kernel.name);
+  const cost = (kernel: Kernel) => {
+    const block = isMatmul && gpu.adapter.software ? blockOf(kernel) : undefined;
+    if (block !== undefined) return directTime(block, choice.params);
+    // Tiles take seconds to compile where there is no workgroup memory to speak of.
+    if (isMatmul && gpu.adapter.software) return Infinity;
+    return Math.abs(usable.indexOf(kernel) - usable.indexOf(first));
+  };
+  const others = usable.filter((kernel) => kernel !== first && cost(kernel) < Infinity);
+  return [first, ...others.sort((a, b) => cost(a) - cost(b))].slice(0, most);
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 
+import config from "../../deno.json" with { type: "json" };
 import { EMBEDDED_PROMPT } from "../data/corpus/embedded_vocabulary.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { writeFileAtomic } from "../formats/atomic.ts";
@@ -19,6 +20,8 @@ import { attachMethod } from "../peft/method.ts";
 import type { CheckpointIdentity } from "../train/checkpoint.ts";
 import { numericsFingerprint } from "../train/fingerprint.ts";
 import type { Execution } from "../train/execution.ts";
+import { KernelCache } from "../train/kernel_cache.ts";
+import { openTuner } from "../train/open_tuner.ts";
 import type { LabelWords } from "../train/task.ts";
 import { type Base, EMBEDDED, openBase } from "./base.ts";
 import { type Cell, cellId } from "./cell.ts";
@@ -28,6 +31,7 @@ import { checkCells, checkTask } from "./check_cells.ts";
 import { type CellContext, expandGrid } from "./grid.ts";
 import { resolveLabelWords } from "./label_words.ts";
 import { mostCells, type PackedTraining, programKey, trainCells } from "./packs.ts";
+import { sourceDigest } from "./provenance.ts";
 import type { AdapterRecord, CellResult, PreparedSweep, RunHooks, RunPack } from "./run_cell.ts";
 import { openStart, type StartDelta, startedWeights } from "./start_delta.ts";
 import { type Places, writePlaces } from "./tuned.ts";
@@ -147,9 +151,19 @@ export async function prepareCells(
   const gpu = await openFor(experiment.precision);
   const { probe } = await numericsFingerprint(gpu);
   const encoder = new Encoder(base, prefix);
+  const limitsDigest = digestJson(gpu.adapter.limits).slice(0, 16);
+  const tuner = await openTuner(
+    gpu,
+    new KernelCache({
+      ...{ adapter: gpu.adapter.description, deno: Deno.version.deno, probe, limits: limitsDigest },
+      ...{ package: config.version, source: sourceDigest() },
+    }),
+    experiment.tune,
+    (note) => notes.push(note),
+  );
   const { recompute, memory, checkpoint, keepFeatures } = experiment;
   const execution: Execution = { recompute, memory, checkpoint, keepFeatures };
-  const shared: Shared = { gpu, base, data, encoder, labelWords, execution, start };
+  const shared: Shared = { gpu, base, data, encoder, labelWords, execution, tuner, start };
   return {
     cells,
     train: (cell, hooks) => trainCell(shared, cell, hooks),
@@ -161,7 +175,7 @@ export async function prepareCells(
     },
     adapter: {
       name: gpu.adapter.description,
-      limitsDigest: digestJson(gpu.adapter.limits).slice(0, 16),
+      limitsDigest,
       limits: gpu.limits,
       probe,
     },

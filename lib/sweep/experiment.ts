@@ -170,6 +170,12 @@ const rules: Record<keyof Experiment, { check: (value: unknown) => boolean; rule
     rule: "auto, always or never",
   },
   keepFeatures: { check: (value) => value === "auto" || value === "never", rule: "auto or never" },
+  tune: {
+    check: (value) =>
+      value === "auto" || value === "never" ||
+      (typeof value === "number" && value > 0 && Number.isFinite(value)),
+    rule: "auto, never or a number of seconds above 0",
+  },
   memory: {
     check: (value) => value === null || (Number.isSafeInteger(value) && (value as number) > 0),
     rule: "a whole number of bytes of at least 1",

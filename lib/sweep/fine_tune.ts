@@ -145,6 +145,7 @@ function experimentOf(options: FineTuneOptions): Experiment {
     recompute: options.recompute,
     keepFeatures: options.keepFeatures,
     memory: options.memory,
+    tune: options.tune,
   };
   const entries = Object.entries(given).filter(([, value]) => value !== undefined);
   return { ...experiment, ...Object.fromEntries(entries) };

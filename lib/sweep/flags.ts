@@ -65,6 +65,8 @@ export function usage(about: string): string {
                         the rest again; auto where a plan would not fit otherwise
   --keep-features auto|never   compute what no training changes once for each example and keep it on
                         the device, where that is worth it and fits (auto)
+  --tune auto|never|SECONDS   measure which kernels are fastest and keep the choice in .cache/kernels, in
+                        so many seconds; auto: 10 on a GPU, none on a software adapter
   --checkpoint 500|30s|5m|none   how often a running cell is saved, in steps or time (2m); the same
                         command goes on from there to the same bits
   --dry-run             print cells, parameters, planned bytes and operations, and run nothing
@@ -130,6 +132,7 @@ export async function experimentFromArgs(
     "halving",
     "cells-per-program",
     "memory",
+    "tune",
     "checkpoint",
     "train-size",
     "split",
@@ -175,6 +178,7 @@ export async function experimentFromArgs(
     else if (flag === "halving") put("halving", textValue(value), flag);
     else if (flag === "cells-per-program") put("cellsPerProgram", textValue(value), flag);
     else if (flag === "train-size") put("trainSize", textValue(value), flag);
+    else if (flag === "tune") put("tune", textValue(value), flag);
     else if (flag === "memory") put("memory", parseBytes(value), flag);
     else if (flag === "checkpoint") put("checkpoint", parseCheckpointInterval(value), flag);
     else if (flag === "split") put("split", textValue(value), flag);

@@ -7,6 +7,7 @@
 import type { Dataset, Example } from "../data/dataset.ts";
 import { sampleStratified } from "../data/stratify.ts";
 import type { Gpu } from "../gpu/device.ts";
+import type { KernelTuner } from "../gpu/tuner.ts";
 import type { Model } from "../models/model.ts";
 import { methods } from "../peft/index.ts";
 import { attachMethod } from "../peft/method.ts";
@@ -78,6 +79,8 @@ export interface Shared {
   readonly encoder: Encoder;
   readonly labelWords: LabelWords | null;
   readonly execution: Execution;
+  /** Measures kernels; null where a rule chooses. */
+  readonly tuner: KernelTuner | null;
   /** What every cell starts from; null where the seed draws it. */
   readonly start: StartDelta | null;
 }
@@ -112,7 +115,7 @@ export async function trainCell(
 
 /** Prepares a cell's training; nothing is on the device yet. */
 export async function prepareCell(
-  { gpu, base, data, encoder, labelWords, execution, start }: Shared,
+  { gpu, base, data, encoder, labelWords, execution, tuner, start }: Shared,
   cell: Cell,
   hooks: TrainHooks,
 ): Promise<CellRun> {
@@ -164,6 +167,7 @@ export async function prepareCell(
     validation: encoded.validation,
     splits: byOnnx ? {} : splits,
     execution,
+    tuner,
     signal: hooks.signal,
     resume: hooks.resume,
     onCheckpoint: hooks.onCheckpoint,

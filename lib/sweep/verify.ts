@@ -231,6 +231,7 @@ function experimentOf(cell: Cell, { base, data, start }: Required<Places>): Expe
     trainSize,
     split: ratio === undefined ? null : Number(ratio),
     splitSeed: Number(splitSeed ?? 0),
+    tune: "never", // Kernels are those of the run.
     evaluate: ["validation", ...evaluate],
     dedupe,
     textColumn: column(columns.text),

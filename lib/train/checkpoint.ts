@@ -32,6 +32,8 @@ export interface Checkpoint {
   readonly variables: ReadonlyMap<string, Tensor>;
   /** Weights of the epoch that is kept so far; null where none is. */
   readonly kept: ReadonlyMap<string, Tensor> | null;
+  /** Kernels that were named in place of the rule's, on which it goes on; see `lib/gpu/tuning.ts`. */
+  readonly kernels?: Readonly<Record<string, string>>;
 }
 
 /** What a checkpoint must be of so that a run goes on from it to the same bits; text by name. */
@@ -44,7 +46,7 @@ export type CheckpointInterval = { readonly steps: number } | { readonly seconds
 const FORMAT = "1";
 
 /** What stands in the file's metadata; all else are tensors. */
-interface State extends Pick<Checkpoint, "step" | "epoch" | "batch" | "trainSeconds" | "seconds"> {
+interface State extends Omit<Checkpoint, "outcomes" | "losses" | "variables" | "kept"> {
   readonly identity: CheckpointIdentity;
   readonly lossScales: readonly (LossScale | null)[];
   readonly keeps: boolean;
@@ -55,7 +57,7 @@ export function encodeCheckpoint(
   checkpoint: Checkpoint,
   identity: CheckpointIdentity,
 ): Uint8Array<ArrayBuffer>[] {
-  const { step, epoch, batch, trainSeconds, seconds, outcomes, losses, kept } = checkpoint;
+  const { step, epoch, batch, trainSeconds, seconds, outcomes, losses, kept, kernels } = checkpoint;
   const tensors = new Map<string, Tensor>([["losses/now", vector(losses)]]);
   for (const { epoch, losses, scores } of outcomes) {
     tensors.set(`losses/${epoch}`, vector(losses));
@@ -66,7 +68,7 @@ export function encodeCheckpoint(
   for (const [name, tensor] of kept ?? []) tensors.set(`kept/${name}`, tensor);
   const state: State = {
     identity: { ...identity, format: FORMAT },
-    ...{ step, epoch, batch, trainSeconds, seconds },
+    ...{ step, epoch, batch, trainSeconds, seconds, kernels },
     lossScales: outcomes.map(({ lossScale }) => lossScale ?? null),
     keeps: kept !== null,
   };

@@ -23,7 +23,18 @@ export interface Execution {
    * that is worth it and fits; auto unless given.
    */
   readonly keepFeatures?: KeepFeatures;
+  /** Whether kernels are chosen by measurement; auto unless given. */
+  readonly tune?: TuneKernels;
 }
+
+/**
+ * Whether to measure which kernels are fastest: auto on GPUs, where the cache does not tell, within
+ * {@linkcode TUNE_SECONDS}; never, which has a rule choose; or on any adapter within so many seconds.
+ */
+export type TuneKernels = "auto" | "never" | number;
+
+/** Seconds that measuring kernels may take in a process unless asked otherwise. */
+export const TUNE_SECONDS = 10;
 
 /** Whether to keep what does not change. */
 export type KeepFeatures = "auto" | "never";

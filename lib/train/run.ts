@@ -5,6 +5,7 @@
  */
 
 import type { Gpu } from "../gpu/device.ts";
+import type { KernelTuner } from "../gpu/tuner.ts";
 import type { MemoryPlan } from "../graph/memory.ts";
 import type { Precision } from "../graph/precision.ts";
 import type { Model } from "../models/model.ts";
@@ -36,6 +37,8 @@ export interface TrainRun {
   readonly splits?: Readonly<Record<string, readonly Encoded[]>>;
   /** How it is carried out; the results do not depend on it. */
   readonly execution?: Execution;
+  /** Measures which kernels are fastest; a rule chooses where there is none. */
+  readonly tuner?: KernelTuner | null;
   readonly signal?: AbortSignal;
   readonly onSync?: (progress: SyncProgress) => void;
   /** Where the run goes on from: of the same run on the same device; from the start unless given. */

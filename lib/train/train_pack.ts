@@ -21,7 +21,7 @@ import { Paused } from "./paused.ts";
 import { type PlannedCell, plannedCost, type PlannedRun, planRun } from "./plan_run.ts";
 import type { TrainOutcome, TrainRun } from "./run.ts";
 import type { Task } from "./task.ts";
-import { planAlone, train, trainPlanned } from "./trainer.ts";
+import { planAlone, planTuned, savingKernels, train, trainPlanned } from "./trainer.ts";
 
 /** Bytes that the plan of a pack may take where no budget says so. */
 const PACK_BYTES = 2 ** 31;
@@ -78,9 +78,12 @@ export async function* trainPrograms(pack: TrainPack): AsyncGenerator<(TrainOutc
     throw new RangeError(`Cannot train cells in one program: ${difference}; train them apart`);
   }
   for (let from = 0; from < runs.length;) {
-    const { planned, cells } = planFitting(pack, from);
-    const own = runs.slice(from, from + cells.length);
-    yield cells.length === 1 ? await trainAlone(own[0]) : await trainTogether(own, planned, cells);
+    const { plan, named } = await planTuned(runs.slice(from), () => planFitting(pack, from));
+    const { planned, cells } = plan;
+    const own = runs.slice(from, from + cells.length).map((run) => savingKernels(run, named));
+    yield cells.length === 1
+      ? await trainAlone(runs[from])
+      : await trainTogether(own, planned, cells);
     from += cells.length;
   }
 }
@@ -94,6 +97,7 @@ interface PlannedPack {
 /** As many runs as fit, or half of those that are left, and so on. */
 function planFitting(pack: TrainPack, from: number): PlannedPack {
   for (let count = pack.runs.length - from;; count = Math.ceil(count / 2)) {
+    pack.runs[from].gpu.chosenKernels.clear();
     const own = planSome(pack, from, from + count);
     if (count === 1 || fits(own.planned, pack.runs[from])) return own;
   }

@@ -7,7 +7,7 @@
 
 import type { PlannedBatch } from "../data/batches.ts";
 import { checkPrecision } from "../gpu/adapter.ts";
-import { kernelRecord } from "../gpu/tuning.ts";
+import { kernelRecord, namedKernels, withKernels } from "../gpu/tuning.ts";
 import { CellProgress, type Position } from "./cell_progress.ts";
 import { CheckpointClock } from "./checkpoint_clock.ts";
 import { fillIn } from "./fill_in.ts";
@@ -40,10 +40,11 @@ const SYNC_SECONDS = 0.5;
  */
 export async function train(run: TrainRun): Promise<TrainOutcome> {
   checkPrecision(run.precision ?? "f32", run.gpu.adapter);
-  const { planned, kernels } = planAlone(run);
+  const { plan: { planned, kernels }, named } = await planTuned([run], () => planAlone(run));
   const { attached, settings } = run;
-  const [end] = await trainPlanned(planned, [run], (session) => [
-    new CellProgress(run, session, attached, planned.updates[0], ""),
+  const saved = savingKernels(run, named);
+  const [end] = await trainPlanned(planned, [saved], (session) => [
+    new CellProgress(saved, session, attached, planned.updates[0], ""),
   ]);
   if (end instanceof Paused) throw end;
   return { ...end, ...plannedCost(planned, settings, end.epochs), kernels };
@@ -53,6 +54,41 @@ export async function train(run: TrainRun): Promise<TrainOutcome> {
 export function planAlone(run: TrainRun): { planned: PlannedRun } & Pick<TrainOutcome, "kernels"> {
   run.gpu.chosenKernels.clear();
   return { planned: planRun(run, [run]), kernels: kernelRecord(run.gpu) };
+}
+
+/** A plan, and the kernels that were named for it in place of the rule's. */
+export interface TunedPlan<T> {
+  readonly plan: T;
+  readonly named: Readonly<Record<string, string>>;
+}
+
+/**
+ * Plans on the kernels of the checkpoints that runs go on from, where some differ on the first one's;
+ * else on those that are measured to be fastest for the plan.
+ *
+ * @param plan Clears `chosenKernels` first.
+ */
+export async function planTuned<T>(
+  runs: readonly TrainRun[],
+  plan: () => T,
+): Promise<TunedPlan<T>> {
+  const [{ gpu, tuner }] = runs;
+  const behind = runs.map(({ resume }) => resume ?? null).filter((resume) => resume !== null);
+  if (behind.length > 0) {
+    const named = Object.assign({}, ...behind.map(({ kernels }) => kernels ?? {}).reverse());
+    return { plan: withKernels(gpu, named, plan), named };
+  }
+  const first = plan();
+  const last = await tuner?.tune() ? plan() : first;
+  return { plan: last, named: namedKernels(gpu) };
+}
+
+/** A run whose checkpoints hold the kernels that were named for it. */
+export function savingKernels(run: TrainRun, kernels: TunedPlan<unknown>["named"]): TrainRun {
+  const { onCheckpoint } = run;
+  return onCheckpoint === undefined || Object.keys(kernels).length === 0
+    ? run
+    : { ...run, onCheckpoint: (checkpoint) => onCheckpoint({ ...checkpoint, kernels }) };
 }
 
 /** What a cell leaves, apart from what its plan tells. */

@@ -32,6 +32,8 @@ Deno.test("experimentFromArgs() reads every flag", async () => {
       "always",
       "--memory",
       "2GB",
+      "--tune",
+      "2.5",
       "--precision",
       "f16",
     ],
@@ -67,6 +69,7 @@ Deno.test("experimentFromArgs() reads every flag", async () => {
     cellsPerProgram: 4,
     recompute: "always",
     memory: 2e9,
+    tune: 2.5,
     checkpoint: { seconds: 300 },
     precision: "f16",
     settings: {
