@@ -312,15 +312,27 @@ export function storedBytes(count: number, half: boolean): number {
   return half ? Math.ceil(count / 2) * 4 : count * 4;
 }
 
-/** Every node that the roots rest on, in order of execution. */
-export function topological(roots: readonly Node[]): Node[] {
+/**
+ * Every node that the roots rest on, themselves included.
+ *
+ * @param ends Nodes whose inputs are left out; none unless given.
+ */
+export function reached(
+  roots: readonly Node[],
+  ends: (node: Node) => boolean = () => false,
+): Set<Node> {
   const seen = new Set<Node>();
   const stack = [...roots];
   while (stack.length > 0) {
     const node = stack.pop()!;
     if (seen.has(node)) continue;
     seen.add(node);
-    stack.push(...node.inputs);
+    if (!ends(node)) stack.push(...node.inputs);
   }
-  return [...seen].sort((a, b) => a.id - b.id);
+  return seen;
+}
+
+/** Every node that the roots rest on, in order of execution. */
+export function topological(roots: readonly Node[]): Node[] {
+  return [...reached(roots)].sort((a, b) => a.id - b.id);
 }

@@ -15,7 +15,7 @@ import type { Session, Values } from "../gpu/session.ts";
 import { chooseKept } from "../graph/choose_kept.ts";
 import { findFrozen, first } from "../graph/frozen.ts";
 import { input, inputAttributes, variable } from "../graph/leaves.ts";
-import { byteLength, type Node, repeated, storage } from "../graph/node.ts";
+import { byteLength, type Node, reached, repeated, storage } from "../graph/node.ts";
 import { operationsOf } from "../graph/operations.ts";
 import type { StoragePolicy } from "../graph/precision.ts";
 import { bindShape, elements, type Sizes, symbol } from "../graph/shape.ts";
@@ -162,19 +162,6 @@ export function keptParts(
       0,
     ),
   };
-}
-
-/** What some nodes rest on, down to nodes that end it. */
-function reached(roots: readonly Node[], ends: (node: Node) => boolean): Set<Node> {
-  const seen = new Set<Node>();
-  const stack = [...roots];
-  while (stack.length > 0) {
-    const node = stack.pop()!;
-    if (seen.has(node)) continue;
-    seen.add(node);
-    if (!ends(node)) stack.push(...node.inputs);
-  }
-  return seen;
 }
 
 /** The rows of one padded length. */
