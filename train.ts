@@ -24,7 +24,7 @@ export {
   type TrainSettings,
   trainSettings,
 } from "./lib/train/settings.ts";
-export type { Execution, KeepFeatures, Recompute } from "./lib/train/execution.ts";
+export type { Execution, KeepFeatures, Recompute, TuneKernels } from "./lib/train/execution.ts";
 export type { CheckpointInterval } from "./lib/train/checkpoint.ts";
 export type { Precision } from "./lib/graph/precision.ts";
 export {

@@ -18,6 +18,7 @@ import { peerRows, runPeers } from "./peers/main.ts";
 import { engineNames, serveEngine } from "./peers/worker.ts";
 import { formatMarkdown, formatTable, type Row, saveRows, setting, versions } from "./report.ts";
 import { benchProfile, benchStep } from "./step.ts";
+import { benchTuned } from "./tuned.ts";
 
 /** What a bench is asked for. */
 export interface BenchOptions {
@@ -39,6 +40,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   matmul: benchMatmul,
   kernels: benchKernels,
   step: benchStep,
+  tuned: benchTuned,
   profile: benchProfile,
   end_to_end: benchEndToEnd,
   features: benchFeatures,
@@ -53,6 +55,7 @@ const GPU_LINES: readonly Wanted[] = [
   ["host", ""],
   ["matmul", "4096×4096×4096"],
   ["step", "T5-small"],
+  ["tuned", "T5-small"],
   ["profile", "T5-small"],
   ["pack", "T5-small"],
   ["peers", "matmul 4096"],
