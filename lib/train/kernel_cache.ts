@@ -65,7 +65,9 @@ export class KernelCache {
         const reason = error instanceof SyntaxError || error instanceof TypeError
           ? error.message
           : ioReason(error);
-        note(`Not using the kernels chosen in ${this.path}: ${reason}; they are measured anew`);
+        note(
+          `Not using the kernels chosen in ${this.path}: ${reason}; a rule chooses what is not measured anew`,
+        );
       }
       return {};
     }

@@ -36,7 +36,7 @@ Deno.test("KernelCache keeps choices for their key alone", () =>
       await Deno.copyFile(cache.path, other.path);
       const [found, [note]] = await readNoting(other);
       assertEquals(found, {}, name);
-      assertStringIncludes(note, "it is of another adapter or version; they are measured anew");
+      assertStringIncludes(note, "it is of another adapter or version; a rule chooses");
     }
   }));
 
