@@ -141,8 +141,9 @@ export function splitProduct(
   // A product has two dimensions of batches, of which the slices are one.
   const slices = typeof length === "number" && batch.length < 2 ? sliceCount(length) : 1;
   if (slices === 1) return node;
+  // Right before it, and after what other nodes have put before it.
   const { id, original } = node;
-  const parts = { ...slicesOp([a, b], { subscripts, slices }), id: id - 0.5, original };
+  const parts = { ...slicesOp([a, b], { subscripts, slices }), id: id - 0.25, original };
   const end = { alpha, bias, addend };
   return variable === undefined
     ? { ...sumSlicesOp([parts, ...terms], end), id, original }
