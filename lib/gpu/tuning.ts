@@ -198,8 +198,20 @@ function directTime({ axis, rows, cols, lanes, subgroup }: DirectBlock, p: Param
 /** Groups that keep a GPU of about a hundred multiprocessors busy. */
 const BUSY = 128;
 
-/** The largest tile that gives every multiprocessor work; the smallest where none does. */
+/**
+ * The tile that wastes and reads least, of the smallest square and those that give every
+ * multiprocessor work.
+ */
 function tileFor({ m, n, batch_i, batch_j }: Params): string {
-  const groups = ({ tile }: Tile) => Math.ceil(m / tile) * Math.ceil(n / tile) * batch_i * batch_j;
-  return tiledName(TILES.find((tile) => groups(tile) >= BUSY) ?? TILES[TILES.length - 1]);
+  const groups = ({ rows, columns }: Tile) =>
+    Math.ceil(m / rows) * Math.ceil(n / columns) * batch_i * batch_j;
+  // Reads for each multiply-add: of a tile from global memory, of an invocation from the workgroup's.
+  const time = (tile: Tile) => {
+    const { rows, columns, down, across } = tile;
+    const reads = 1 / rows + 1 / columns + down / rows + across / columns;
+    return groups(tile) * rows * columns * (1 + reads);
+  };
+  const tiles = TILES.filter((tile) => tile.rows + tile.columns === 64 || groups(tile) >= BUSY);
+  const times = tiles.map(time);
+  return tiledName(tiles[times.indexOf(Math.min(...times))]);
 }

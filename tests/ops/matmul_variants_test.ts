@@ -214,6 +214,11 @@ Deno.test("chooseKernel() follows from adapter kind and sizes alone", () => {
   assertEquals(chosen(real, 4096, 4096, 4096), "matmul_tiled_128");
   assertEquals(chosen(real, 1024, 512, 512), "matmul_tiled_64");
   assertEquals(chosen(real, 64, 64, 64), "matmul_tiled_32");
+  // LoRA's products, of many rows, and of few, which wide tiles would leave to few multiprocessors.
+  assertEquals(chosen(real, 2048, 8, 512, 8), "matmul_tiled_128x8");
+  assertEquals(chosen(real, 8, 2048, 512, 8), "matmul_tiled_8x128");
+  assertEquals(chosen(real, 2048, 8, 512), "matmul_tiled_32");
+  assertEquals(chosen(real, 65536, 24, 512), "matmul_tiled_128x8");
 });
 
 Deno.test("chooseKernel() takes a measured choice, and refuses one that cannot run", () => {
