@@ -3,7 +3,7 @@
  *
  * Programs are planned first and built together: intermediates of all of them share one arena
  * whose slots are as large as the largest needs. A step writes inputs and replays programs: one
- * compute pass, one submit, no allocation, no wait.
+ * compute pass, one submit that short steps share, no allocation, no wait.
  *
  * @module
  */
@@ -22,6 +22,7 @@ import { fullPrecision, type StoragePolicy } from "../graph/precision.ts";
 import { bindShape, elements, type Sizes } from "../graph/shape.ts";
 import type { Gpu } from "./device.ts";
 import { type Place, Program } from "./program.ts";
+import { type InputBytes, StepQueue } from "./step_queue.ts";
 
 /** Values of an input or a variable. */
 export type Values = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
@@ -53,6 +54,11 @@ export class Session {
   readonly #inputs = new Map<string, GPUBuffer>();
   readonly #constants = new Map<Program, Map<Node, GPUBuffer>>();
   #built = false;
+  /** Steps whose inputs are to fit the staging buffer; see {@link stageSteps}. */
+  #stagedSteps = 1;
+  #queue: StepQueue | null = null;
+  /** How many steps share a submit, as far as they can be staged; see {@link step}. */
+  stepsPerSubmit = 1;
   /** Bytes uploaded that the device may not have taken yet. */
   #uploading = 0;
 
@@ -88,10 +94,16 @@ export class Session {
     return program;
   }
 
+  /** Lets at most so many steps share a submit, for which {@linkcode build} allocates memory. */
+  stageSteps(most: number): void {
+    this.#stagedSteps = most;
+  }
+
   /** Bytes that {@linkcode build} will allocate, known before it does. */
   memory(): MemoryPlan {
     return this.#planner.memory(
       this.#programs.reduce((sum, p) => sum + Math.max(p.uniformBytes(this.gpu), 16), 0),
+      this.#stagedSteps,
     );
   }
 
@@ -146,6 +158,8 @@ export class Session {
     for (const [name, bytes] of this.#planner.inputBytes) {
       this.#inputs.set(name, storageBuffer(`input ${name}`, bytes));
     }
+    const staged = this.#planner.stagedBytes(this.#stagedSteps);
+    if (staged > 0) this.#queue = new StepQueue(device, staged);
     for (const program of this.#programs) {
       this.#constants.set(
         program,
@@ -217,6 +231,7 @@ export class Session {
     const half = this.#planner.half.has(node);
     const bytes = encode(name, values, half, part.from);
     const { buffer, offset } = this.#places.get(name)!;
+    this.flush();
     this.gpu.device.queue.writeBuffer(buffer, offset + storedBytes(part.from, half), bytes);
     this.#uploading += bytes.byteLength;
   }
@@ -234,6 +249,7 @@ export class Session {
 
   /** Fills the arena with NaN, so that an output nobody wrote shows. For tests. */
   poison(): void {
+    this.flush();
     this.#slots.forEach((slot) => {
       const bits = new Uint32Array(slot.size / 4).fill(0x7fff7fff); // NaN in both precisions
       this.gpu.device.queue.writeBuffer(slot, 0, bits);
@@ -257,7 +273,16 @@ export class Session {
    * @throws TypeError where an input is missing or has another size than the program's.
    */
   write(program: Program, values: Readonly<Record<string, Values>>): void {
-    for (const [name, node] of program.inputs) {
+    this.#write(this.#inputBytes(program, values));
+  }
+
+  #write(inputs: readonly InputBytes[]): void {
+    this.flush();
+    for (const { to, bytes } of inputs) this.gpu.device.queue.writeBuffer(to, 0, bytes);
+  }
+
+  #inputBytes(program: Program, values: Readonly<Record<string, Values>>): InputBytes[] {
+    return [...program.inputs].map(([name, node]) => {
       const { derivation } = inputAttributes(node);
       const given = derivation === undefined
         ? values[name]
@@ -271,8 +296,43 @@ export class Session {
         );
       }
       const bytes = encode(name, given, program.plan.half.has(node));
-      this.gpu.device.queue.writeBuffer(this.#inputs.get(name)!, 0, bytes);
+      return { to: this.#inputs.get(name)!, bytes };
+    });
+  }
+
+  /**
+   * Writes the inputs of the first of some programs and replays them as {@linkcode run} does, in a
+   * submit that {@link stepsPerSubmit} steps share. Whatever else the session is asked for comes
+   * behind all steps; {@linkcode flush} submits those that wait.
+   *
+   * @throws TypeError where an input is missing or has another size than the program's.
+   */
+  step(
+    programs: readonly Program[],
+    values: Readonly<Record<string, Values>>,
+    copies: readonly Copy[] = [],
+  ): void {
+    const inputs = this.#inputBytes(programs[0], values);
+    if (this.#queue?.fits(inputs) === false) this.flush();
+    if (this.stepsPerSubmit > 1 && this.#queue?.fits(inputs)) {
+      this.#queue.add(programs, inputs, copies);
+      if (this.#queue.length >= this.stepsPerSubmit) this.flush();
+    } else {
+      this.#write(inputs);
+      this.run(programs, copies);
     }
+  }
+
+  /** Submits the steps that wait. */
+  flush(): void {
+    const queue = this.#queue;
+    if (queue === null || queue.length === 0) return;
+    const encoder = this.gpu.device.createCommandEncoder();
+    for (const step of queue.take()) {
+      queue.place(step, encoder);
+      this.#record(encoder, step.programs, step.copies);
+    }
+    this.gpu.device.queue.submit([encoder.finish()]);
   }
 
   /** A copy of a kept node's rows into a variable [rows, elements], from one of its rows on. */
@@ -285,6 +345,7 @@ export class Session {
 
   /** Replays programs as {@linkcode encode} records them, in one submit. */
   run(programs: readonly Program[], copies: readonly Copy[] = []): void {
+    this.flush();
     this.gpu.device.queue.submit([this.encode(programs, copies)]);
   }
 
@@ -296,6 +357,15 @@ export class Session {
    */
   encode(programs: readonly Program[], copies: readonly Copy[] = []): GPUCommandBuffer {
     const encoder = this.gpu.device.createCommandEncoder();
+    this.#record(encoder, programs, copies);
+    return encoder.finish();
+  }
+
+  #record(
+    encoder: GPUCommandEncoder,
+    programs: readonly Program[],
+    copies: readonly Copy[],
+  ): void {
     const pass = encoder.beginComputePass();
     for (const program of programs) program.encode(pass);
     pass.end();
@@ -311,7 +381,6 @@ export class Session {
         byteLength(node, last.sizes, last.plan.half),
       );
     }
-    return encoder.finish();
   }
 
   /** Reads kept nodes of a program that has run. */
@@ -356,6 +425,7 @@ export class Session {
     total: number,
   ): Promise<Float32Array<ArrayBuffer>[]> {
     const { device } = this.gpu;
+    this.flush();
     const staging = device.createBuffer({
       size: Math.max(total, 4),
       usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
@@ -389,6 +459,7 @@ export class Session {
 
   /** Waits until all submitted work is done. */
   async wait(): Promise<void> {
+    this.flush();
     await this.gpu.device.queue.onSubmittedWorkDone();
     this.gpu.check();
   }
@@ -396,6 +467,8 @@ export class Session {
   /** Frees every buffer of the session. */
   destroy(): void {
     for (const program of this.#programs) program.destroy();
+    this.#queue?.destroy();
+    this.#queue = null;
     const constants = [...this.#constants.values()].flatMap((buffers) => [...buffers.values()]);
     const variables = [...this.#places.values()].map(({ buffer }) => buffer);
     const owned = [...this.#slots, ...variables, ...this.#inputs.values(), ...constants];

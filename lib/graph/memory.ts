@@ -15,6 +15,7 @@ export interface MemoryPlan {
   readonly byRole: Readonly<Record<Role, number>>;
   /** The arena of intermediates that all programs share. */
   readonly activations: number;
+  /** Those of a step, and room for those of the steps that share a submit. */
   readonly inputs: number;
   readonly constants: number;
   /** Parameters of the launches; 0 where only the graphs are known. */
@@ -23,6 +24,9 @@ export interface MemoryPlan {
   readonly padding: number;
   readonly total: number;
 }
+
+/** Bytes that the inputs of steps that share a submit may take. */
+const STAGED_BYTES = 2 ** 20;
 
 /** A buffer of variables. */
 export interface VariableBuffer {
@@ -46,6 +50,8 @@ export class MemoryPlanner {
   /** Names of variables that lie side by side, and the list that each is in. */
   readonly #adjacent = new Map<string, readonly string[]>();
   #constants = 0;
+  /** Bytes of all inputs of the program that has the most. */
+  #inputsAtOnce = 0;
 
   /**
    * Takes a program in.
@@ -57,6 +63,7 @@ export class MemoryPlanner {
     slotBytes.forEach((bytes, slot) => {
       this.slotBytes[slot] = Math.max(this.slotBytes[slot] ?? 0, bytes);
     });
+    let inputs = 0;
     for (const node of order) {
       if (node.op.leaf === "variable") this.#declare(node, half.has(node));
       if (node.op.leaf === "constant") this.#constants += byteLength(node, sizes, half);
@@ -64,11 +71,13 @@ export class MemoryPlanner {
         const { name } = inputAttributes(node);
         const bytes = byteLength(node, sizes, half);
         this.inputBytes.set(name, Math.max(this.inputBytes.get(name) ?? 0, bytes));
+        inputs += bytes;
       }
       for (const list of node.op.adjacent?.(node) ?? []) {
         this.#adjoin(list.map((variable) => variableAttributes(variable).name));
       }
     }
+    this.#inputsAtOnce = Math.max(this.#inputsAtOnce, inputs);
   }
 
   #declare(node: Node, half: boolean): void {
@@ -132,12 +141,20 @@ export class MemoryPlanner {
     return Math.max(0, ...this.slotBytes, ...variables);
   }
 
+  /** Bytes of the inputs of so many steps, or of as many as may wait; 0 where none may. */
+  stagedBytes(steps: number): number {
+    if (this.#inputsAtOnce === 0) return 0;
+    const count = Math.min(steps, Math.floor(STAGED_BYTES / this.#inputsAtOnce));
+    return count < 2 ? 0 : count * this.#inputsAtOnce;
+  }
+
   /**
    * The bytes so far.
    *
    * @param params Bytes of the launches' parameters.
+   * @param steps Steps that may share a submit.
    */
-  memory(params = 0): MemoryPlan {
+  memory(params = 0, steps = 1): MemoryPlan {
     const byRole: Record<Role, number> = {
       weight: 0,
       trainable: 0,
@@ -151,7 +168,7 @@ export class MemoryPlanner {
     }
     const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
     const activations = sum(this.slotBytes);
-    const inputs = sum(this.inputBytes.values());
+    const inputs = sum(this.inputBytes.values()) + this.stagedBytes(steps);
     const constants = this.#constants;
     const padding = sum(
       [...this.#adjacent.keys()].map((name) => {

@@ -25,6 +25,7 @@ import {
   type KeptWay,
 } from "../train/kept_features.ts";
 import { longestText } from "../train/longest_text.ts";
+import { STEPS_PER_SUBMIT } from "../train/steps_per_submit.ts";
 import { makeTask } from "../train/task.ts";
 import type { Cell } from "./cell.ts";
 import { plannedBytes } from "./planned_bytes.ts";
@@ -121,7 +122,7 @@ export function planCell(
     const stepOperations = training.batch * Math.ceil(batchSize / rows) + updating;
     const evaluations = Math.max(epochs, 1) * Math.ceil(validation / rows);
     return {
-      memory: planner.memory(),
+      memory: planner.memory(0, STEPS_PER_SUBMIT),
       stepOperations,
       operations: steps * stepOperations + evaluations * scoring.batch + training.once +
         scoring.once,

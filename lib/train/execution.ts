@@ -23,6 +23,8 @@ export interface Execution {
    * that is worth it and fits; auto unless given.
    */
   readonly keepFeatures?: KeepFeatures;
+  /** Steps that share a submit; unless given, as many as are short, by measurement. */
+  readonly stepsPerSubmit?: number;
   /** Whether kernels are chosen by measurement; auto unless given. */
   readonly tune?: TuneKernels;
 }

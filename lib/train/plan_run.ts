@@ -26,6 +26,7 @@ import { longestText } from "./longest_text.ts";
 import type { Update } from "./optimizer.ts";
 import { packSizes } from "./pack_rows.ts";
 import type { TrainOutcome, TrainRun } from "./run.ts";
+import { STEPS_PER_SUBMIT } from "./steps_per_submit.ts";
 import {
   type PlannedSplit,
   planScoring,
@@ -136,6 +137,7 @@ function planPrograms(
   const full = cells.flatMap(({ attached }) => fullPrecisionNames(attached));
   const policy = storagePolicy(precision, full);
   const session = new Session(run.gpu, policy);
+  session.stageSteps(run.execution?.stepsPerSubmit ?? STEPS_PER_SUBMIT);
   const sizes = (T: number) => packSizes(cells.length, rows, T);
   const lengthsOf = (batches: readonly PlannedBatch[]) =>
     batches.map(({ bucketLength }) => bucketLength);

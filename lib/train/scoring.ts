@@ -93,9 +93,13 @@ export async function scoreSplit(
     batches.forEach((batch, i) => {
       const { program, scores } = programs.get(batch.bucketLength)!;
       const inputs = task.scoringInputs(rowsOf(examples, batch, rows));
-      session.write(program, tileRows(program, { ...inputs, ...kept?.places(batch) }, cells));
-      session.run([program], [{ node: scores, to: staging, offset: i * bytes }]);
+      session.step(
+        [program],
+        tileRows(program, { ...inputs, ...kept?.places(batch) }, cells),
+        [{ node: scores, to: staging, offset: i * bytes }],
+      );
     });
+    session.flush();
     const flat = await readMapped(staging);
     session.gpu.check();
     const classes = bytes / 4 / rows / cells;

@@ -1,6 +1,6 @@
 /**
- * The training loop: programs per bucket, one submit per step, evaluation after every epoch; of one
- * run, or of several in one program (`train_pack.ts`).
+ * The training loop: programs per bucket, a submit for each step or for some short ones, evaluation
+ * after every epoch; of one run, or of several in one program (`train_pack.ts`).
  *
  * @module
  */
@@ -18,6 +18,7 @@ import { Paused } from "./paused.ts";
 import { microBatches, plannedCost, type PlannedRun, planRun } from "./plan_run.ts";
 import type { Scores, TrainOutcome, TrainRun } from "./run.ts";
 import { rowsOf, scoreSplit } from "./scoring.ts";
+import { stepsPerSubmit } from "./steps_per_submit.ts";
 
 export type {
   EpochDecision,
@@ -143,6 +144,7 @@ class Training {
     this.#position = { step, epoch, batch };
     const every = onCheckpoint === undefined ? null : execution?.checkpoint ?? null;
     this.#clock = new CheckpointClock(every, step);
+    planned.session.stepsPerSubmit = execution?.stepsPerSubmit ?? 1;
   }
 
   get #signal(): AbortSignal | undefined {
@@ -212,13 +214,13 @@ class Training {
       if (i < behind) continue;
       const program = training!.get(batch.bucketLength)!;
       const weight = task.weight(rowsOf(train, batch, batchSize).examples);
-      // Inputs are written between submits, so each micro-batch is one; the last one updates.
+      // Each micro-batch is one, as its inputs are its own; the last one updates.
       const parts = microBatches(batch, rows);
       for (const [i, part] of parts.entries()) {
         const inputs = task.trainingInputs(rowsOf(train, part, rows), weight);
         const own = { ...inputs, ...kept?.places(part) };
-        session.write(program, tileRows(program, own, this.#cells.length));
-        session.run(i + 1 < parts.length ? [program] : [program, updating!]);
+        const programs = i + 1 < parts.length ? [program] : [program, updating!];
+        session.step(programs, tileRows(program, own, this.#cells.length));
       }
       done++;
       const last = i + 1 === plan.length;
@@ -231,6 +233,8 @@ class Training {
       const stepsPerSecond = count / spend();
       const interval = Math.min(LOSS_CAPACITY - 1, Math.round(stepsPerSecond * SYNC_SECONDS));
       this.#interval = Math.max(1, interval);
+      session.stepsPerSubmit = this.#runs[0].execution?.stepsPerSubmit ??
+        stepsPerSubmit(stepsPerSecond);
       synced = done;
       this.#position = { step: done, epoch, batch: i + 1 };
       this.#cells.forEach((cell, c) => {

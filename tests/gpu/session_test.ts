@@ -133,3 +133,53 @@ gpuTest("Session says by how much a tensor does not fit the adapter", async (gpu
     session.destroy();
   }
 });
+
+gpuTest("steps that share a submit see their own inputs, in order with all else", async (gpu) => {
+  const total = variable("total", [4], "optimizer");
+  const x = input("x", [4], "f32");
+  const root = accumulate(total, x);
+  const session = new Session(gpu);
+  const program = session.program([root], {});
+  const alone = session.memory();
+  session.stageSteps(3);
+  const planned = session.memory();
+  assertEquals(planned.total - alone.total, 3 * 16);
+  const sizes: number[] = [];
+  const create = gpu.device.createBuffer.bind(gpu.device);
+  gpu.device.createBuffer = (descriptor) => {
+    sizes.push(descriptor.size);
+    return create(descriptor);
+  };
+  await session.build();
+  gpu.device.createBuffer = create;
+  assertEquals(sizes.reduce((a, b) => a + b, 0), planned.total);
+  let submits = 0;
+  const submit = gpu.device.queue.submit.bind(gpu.device.queue);
+  gpu.device.queue.submit = (buffers) => {
+    submits++;
+    submit(buffers);
+  };
+  const sum = async () => (await session.readVariables(["total"])).get("total")![0];
+  const step = (value: number) => session.step([program], { x: new Float32Array(4).fill(value) });
+  try {
+    for (const [perSubmit, expected] of [[1, 5], [2, 3], [3, 2], [9, 2]]) {
+      session.stepsPerSubmit = perSubmit;
+      session.upload("total", new Float32Array(4));
+      submits = 0;
+      for (const value of [1, 10, 100, 1000, 10_000]) step(value);
+      session.flush();
+      assertEquals(submits, expected); // no more than were staged
+      assertEquals(await sum(), 11_111);
+      step(1);
+      session.upload("total", new Float32Array(4)); // comes behind the step
+      step(2);
+      session.write(program, { x: new Float32Array(4).fill(3) });
+      session.run([program]);
+      step(4);
+      assertEquals(await sum(), 9);
+    }
+  } finally {
+    gpu.device.queue.submit = submit;
+    session.destroy();
+  }
+});
