@@ -126,7 +126,7 @@ export function promisingKernels(gpu: Tuned, choice: KernelChoice, most: number)
   const cost = (kernel: Kernel) => {
     const block = isMatmul && gpu.adapter.software ? blockOf(kernel) : undefined;
     if (block !== undefined) return directTime(block, choice.params);
-    // Tiles take seconds to compile where there is no workgroup memory to speak of.
+    // Copies into workgroup memory only add to the work there; see matmul_direct.ts.
     if (isMatmul && gpu.adapter.software) return Infinity;
     return Math.abs(usable.indexOf(kernel) - usable.indexOf(first));
   };
