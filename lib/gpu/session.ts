@@ -343,6 +343,22 @@ export class Session {
     return { node, to: buffer, offset: offset + row * rowBytes };
   }
 
+  /** Copies variables, in the bytes that they are stored in, to places in a buffer; behind all steps. */
+  copyOut(
+    copies: readonly { readonly name: string; readonly offset: number }[],
+    to: GPUBuffer,
+  ): void {
+    this.flush();
+    if (copies.length === 0) return;
+    const encoder = this.gpu.device.createCommandEncoder();
+    for (const { name, offset } of copies) {
+      const { buffer, offset: start } = this.#places.get(name)!;
+      const bytes = this.#planner.bytes(this.#planner.variables.get(name)!);
+      encoder.copyBufferToBuffer(buffer, start, to, offset, bytes);
+    }
+    this.gpu.device.queue.submit([encoder.finish()]);
+  }
+
   /** Replays programs as {@linkcode encode} records them, in one submit. */
   run(programs: readonly Program[], copies: readonly Copy[] = []): void {
     this.flush();

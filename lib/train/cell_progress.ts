@@ -117,10 +117,13 @@ export class CellProgress {
     return this.#end?.paused ? this.#end.epoch : null;
   }
 
-  /** Reads the losses of some steps, the last of which it returns. */
-  async readLosses(from: number, to: number): Promise<number> {
-    const { name } = variableAttributes(this.#update!.losses);
-    const losses = (await this.#session.readVariables([name])).get(name)!;
+  /** The variable of the last losses. */
+  get losses(): string {
+    return variableAttributes(this.#update!.losses).name;
+  }
+
+  /** Takes the losses of some steps from their variable's values; @returns the last. */
+  takeLosses(losses: Float32Array, from: number, to: number): number {
     for (let step = from; step < to; step++) this.#losses.push(losses[step % LOSS_CAPACITY]);
     return this.#losses[this.#losses.length - 1];
   }

@@ -8,6 +8,7 @@ import type { PlannedBatch } from "../data/batches.ts";
 import type { Program } from "../gpu/program.ts";
 import { readMapped, type Session } from "../gpu/session.ts";
 import { byteLength, type Node } from "../graph/node.ts";
+import { LOSS_CAPACITY } from "./graphs.ts";
 import type { KeptFeatures } from "./kept_features.ts";
 import { packSizes, tileRows } from "./pack_rows.ts";
 import type { Rows, Task, Tokenized } from "./task.ts";
@@ -74,19 +75,35 @@ export function planScoring(
   return { task, rows, cells, programs, kept };
 }
 
-/** Each cell's scores of every example of a split, [examples][classes]; one readback for all. */
+/** Losses that are read together with scores. */
+export interface LossReading {
+  /** Of variables [{@linkcode LOSS_CAPACITY}]. */
+  readonly names: readonly string[];
+  /** Gets their values. */
+  readonly take: (values: readonly Float32Array[]) => void;
+}
+
+/**
+ * Each cell's scores of every example of a split, [examples][classes]; one readback for all.
+ *
+ * @param losses What is read with them; nothing unless given.
+ */
 export async function scoreSplit(
   session: Session,
   { task, programs, rows, cells, kept }: Scoring,
   { examples, batches }: PlannedSplit,
+  { names, take }: LossReading = { names: [], take: () => {} },
 ): Promise<number[][][]> {
-  if (batches.length === 0) return Array.from({ length: cells }, () => []);
+  if (batches.length === 0) {
+    take([...(await session.readVariables(names)).values()]);
+    return Array.from({ length: cells }, () => []);
+  }
   const [{ program: { sizes }, scores }] = programs.values();
   const bytes = byteLength(scores, sizes);
   await kept?.fill(batches);
   const staging = session.gpu.device.createBuffer({
     label: "scores",
-    size: bytes * batches.length,
+    size: bytes * batches.length + names.length * LOSS_CAPACITY * 4,
     usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
   });
   try {
@@ -99,9 +116,12 @@ export async function scoreSplit(
         [{ node: scores, to: staging, offset: i * bytes }],
       );
     });
-    session.flush();
+    const end = bytes * batches.length;
+    const offsets = names.map((_, i) => end + i * LOSS_CAPACITY * 4);
+    session.copyOut(names.map((name, i) => ({ name, offset: offsets[i] })), staging);
     const flat = await readMapped(staging);
     session.gpu.check();
+    take(offsets.map((offset) => flat.subarray(offset / 4, offset / 4 + LOSS_CAPACITY)));
     const classes = bytes / 4 / rows / cells;
     return Array.from({ length: cells }, (_, cell) => {
       const result: number[][] = new Array(examples.length);

@@ -33,6 +33,9 @@ export type {
 /** Seconds between two waits for the GPU: often enough for a progress bar, rare enough to be free. */
 const SYNC_SECONDS = 0.5;
 
+/** Seconds of an evaluation that shares its wait with the steps before it; each takes some 10 ms. */
+const SHARED_WAIT_SECONDS = 0.1;
+
 /**
  * Trains and evaluates; the device's memory of the run is free again when this returns or throws.
  *
@@ -134,6 +137,11 @@ class Training {
   #trainSeconds = 0;
   /** Steps between two waits for the device. */
   #interval = 1;
+  /** Steps whose losses are read, and when that was. */
+  #synced: number;
+  #since = 0;
+  /** Seconds of the shortest evaluation so far that had a wait of its own. */
+  #evaluation = Infinity;
 
   constructor(planned: PlannedRun, runs: readonly TrainRun[], cells: readonly CellProgress[]) {
     this.#planned = planned;
@@ -142,6 +150,7 @@ class Training {
     const [{ resume, onCheckpoint, execution }] = runs;
     const { step, epoch, batch } = resume ?? { step: 0, epoch: 0, batch: 0 };
     this.#position = { step, epoch, batch };
+    this.#synced = step;
     const every = onCheckpoint === undefined ? null : execution?.checkpoint ?? null;
     this.#clock = new CheckpointClock(every, step);
     planned.session.stepsPerSubmit = execution?.stepsPerSubmit ?? 1;
@@ -194,22 +203,15 @@ class Training {
   }
 
   async #trainEpoch(epoch: number, plan: readonly PlannedBatch[]): Promise<void> {
-    const { session, training, updating, scoring: { rows }, kept, steps } = this.#planned;
+    const { session, training, updating, scoring: { rows }, kept } = this.#planned;
     const [{ task, train, settings: { batchSize } }] = this.#runs;
     const behind = this.#position.batch;
-    let since = performance.now();
-    const spend = () => {
-      const seconds = (performance.now() - since) / 1000;
-      this.#trainSeconds += seconds;
-      since = performance.now();
-      return seconds;
-    };
+    this.#since = performance.now();
     if (behind < plan.length && await kept?.fill(plan.flatMap((one) => microBatches(one, rows)))) {
       await session.wait();
-      spend();
+      this.#spend();
     }
     let done = this.#position.step;
-    let synced = done;
     for (const [i, batch] of plan.entries()) {
       if (i < behind) continue;
       const program = training!.get(batch.bucketLength)!;
@@ -224,36 +226,65 @@ class Training {
       }
       done++;
       const last = i + 1 === plan.length;
-      if (done - synced < this.#interval && !last && !this.#clock.dueByStep(done)) continue;
-      const losses: number[] = [];
-      for (const cell of this.#cells) {
-        losses.push(cell.ended || !cell.trains ? NaN : await cell.readLosses(synced, done));
-      }
-      const count = done - synced;
-      const stepsPerSecond = count / spend();
-      const interval = Math.min(LOSS_CAPACITY - 1, Math.round(stepsPerSecond * SYNC_SECONDS));
-      this.#interval = Math.max(1, interval);
-      session.stepsPerSubmit = this.#runs[0].execution?.stepsPerSubmit ??
-        stepsPerSubmit(stepsPerSecond);
-      synced = done;
+      if (done - this.#synced < this.#interval && !last && !this.#clock.dueByStep(done)) continue;
       this.#position = { step: done, epoch, batch: i + 1 };
-      this.#cells.forEach((cell, c) => {
-        if (cell.ended || !cell.trains) return;
-        this.#runs[c].onSync?.({
-          ...{ epoch: epoch + 1, step: done, steps, stepsPerSecond },
-          loss: losses[c],
-        });
-      });
+      if (last && this.#sharesWait()) return;
+      const values = await session.readVariables(this.#losses);
+      this.#takeLosses([...values.values()], this.#spend());
       await this.#saveIfDue();
       this.#signal?.throwIfAborted();
-      since = performance.now();
+      this.#since = performance.now();
+    }
+  }
+
+  /** Whether a short evaluation's wait serves the epoch's last steps too. */
+  #sharesWait(): boolean {
+    return this.#evaluation < SHARED_WAIT_SECONDS && !this.#clock.due(this.#position.step) &&
+      !this.#signal?.aborted;
+  }
+
+  /** Counts the time since the last wait; @returns seconds. */
+  #spend(evaluation = 0): number {
+    const now = performance.now();
+    const seconds = Math.max((now - this.#since) / 1000 - evaluation, 1e-6);
+    this.#trainSeconds += seconds;
+    this.#since = now;
+    return seconds;
+  }
+
+  /** Cells that train and have not ended. */
+  get #learning(): CellProgress[] {
+    return this.#open.filter(({ trains }) => trains);
+  }
+
+  /** Variables of their losses. */
+  get #losses(): string[] {
+    return this.#learning.map(({ losses }) => losses);
+  }
+
+  /** Takes the losses of the steps since the last wait, which took some seconds. */
+  #takeLosses(values: readonly Float32Array[], seconds: number): void {
+    const { session, steps } = this.#planned;
+    const { step, epoch } = this.#position;
+    const stepsPerSecond = (step - this.#synced) / seconds;
+    const interval = Math.min(LOSS_CAPACITY - 1, Math.round(stepsPerSecond * SYNC_SECONDS));
+    this.#interval = Math.max(1, interval);
+    session.stepsPerSubmit = this.#runs[0].execution?.stepsPerSubmit ??
+      stepsPerSubmit(stepsPerSecond);
+    const told = this.#learning.map((cell, i) => (
+      { cell, loss: cell.takeLosses(values[i], this.#synced, step) }
+    ));
+    this.#synced = step;
+    for (const { cell, loss } of told) {
+      const { onSync } = this.#runs[this.#cells.indexOf(cell)];
+      onSync?.({ epoch: epoch + 1, step, steps, stepsPerSecond, loss });
     }
   }
 
   async #endEpoch(epoch: number): Promise<void> {
     const { step } = this.#position;
-    this.#position = { step, epoch, batch: 0 };
     const scores = await this.#evaluate();
+    this.#position = { step, epoch, batch: 0 };
     const left: CellProgress[] = [];
     for (const [i, cell] of this.#cells.entries()) {
       if (cell.ended) continue;
@@ -281,7 +312,16 @@ class Training {
 
   async #evaluate(): Promise<Scores[]> {
     const { session, scoring, validation } = this.#planned;
-    return await scoreSplit(session, scoring, validation);
+    if (this.#synced < this.#position.step) {
+      return await scoreSplit(session, scoring, validation, {
+        names: this.#losses,
+        take: (values) => this.#takeLosses(values, this.#spend(this.#evaluation)),
+      });
+    }
+    const start = performance.now();
+    const scores = await scoreSplit(session, scoring, validation);
+    this.#evaluation = Math.min(this.#evaluation, (performance.now() - start) / 1000);
+    return scores;
   }
 
   async #outcomes(): Promise<(CellOutcome | Paused)[]> {

@@ -105,6 +105,41 @@ for (const [label, own] of Object.entries(cases)) {
   });
 }
 
+gpuTest("losses that are read with an epoch's scores are those of its steps", async (gpu) => {
+  for (const precision of ["f32", "f16"] as const) {
+    const own: Case = { config: bertConfig, methods: ["lora"], precision, settings: { epochs: 5 } };
+    const run = async (execution: Partial<Execution>) => {
+      const told: Told = { epochs: [], saved: [] };
+      const synced: [number, number, number][] = [];
+      let waits = 0;
+      const map = GPUBuffer.prototype.mapAsync;
+      GPUBuffer.prototype.mapAsync = function (...options) {
+        waits++;
+        return map.apply(this, options);
+      };
+      try {
+        const { trained } = await train({
+          ...makeRun(gpu, own, "lora", execution, told),
+          onSync: ({ epoch, step, loss }) => synced.push([epoch, step, loss]),
+        });
+        return { epochs: told.epochs, trained, synced, waits };
+      } finally {
+        GPUBuffer.prototype.mapAsync = map;
+      }
+    };
+    const apart = await run({ checkpoint: { steps: 1 } }); // each step is saved, and so waited for
+    const together = await run({});
+    assertEquals([together.epochs, together.trained], [apart.epochs, apart.trained]);
+    assertEquals(apart.synced.length, 30);
+    for (const one of together.synced) {
+      assert(apart.synced.some((other) => `${other}` === `${one}`));
+    }
+    const lastSteps = together.synced.map(([, step]) => step).filter((step) => step % 6 === 0);
+    assertEquals(lastSteps, [6, 12, 18, 24, 30]);
+    assert(together.waits < apart.waits);
+  }
+});
+
 gpuTest("a run whose steps share submits stops where it is told to, saved", async (gpu) => {
   const own: Case = { config: bertConfig, methods: ["head"] };
   const told: Told = { epochs: [], saved: [] };
