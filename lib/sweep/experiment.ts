@@ -14,7 +14,7 @@ import type { CellsPerProgram } from "./packs.ts";
 import { settingFlags } from "./setting_text.ts";
 
 /** A whole comparison: what is trained on what, by which methods, with which settings and seeds. */
-export interface Experiment extends Execution {
+export interface Experiment extends Omit<Execution, "stepsPerSubmit"> {
   /** Folder of the base model, or `embedded` for the one that comes with the project. */
   base: string;
   /** Folder or file of the data, or `embedded`. */
