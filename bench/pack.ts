@@ -39,7 +39,9 @@ const CELLS: readonly Cell[] = [1, 4, 16, 64].flatMap((rank) =>
 export async function benchPack(gpu: Gpu, { filter, quick, print }: BenchOptions): Promise<Row[]> {
   const embedded = (await openBase("embedded")).config;
   const workloads: Workload[] = [
-    { ...T5_SMALL, name: "embedded base", config: embedded, batch: 32, length: 16 },
+    ...[8, 32].map((batch) => (
+      { ...T5_SMALL, name: "embedded base", config: embedded, batch, length: 16 }
+    )),
     ...gpu.adapter.software || quick ? [] : [T5_SMALL],
   ];
   const rows: Row[] = [];
