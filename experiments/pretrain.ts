@@ -15,6 +15,7 @@ import { sha256 } from "../lib/formats/digest.ts";
 import { encodeSafetensors } from "../lib/formats/safetensors.ts";
 import { openGpu } from "../lib/gpu/device.ts";
 import { buildModel } from "../lib/models/index.ts";
+import { NUMERICS_VERSION } from "../lib/sweep/cell.ts";
 import { numericsFingerprint } from "../lib/train/fingerprint.ts";
 import { pretrain } from "../lib/train/pretrain.ts";
 
@@ -77,6 +78,7 @@ async function main(): Promise<number> {
       ...settings,
       digest,
       fingerprint,
+      numericsVersion: NUMERICS_VERSION,
       firstLosses: losses.slice(0, KEPT_LOSSES),
     };
     const out = flags.out ?? TARGET;
@@ -97,10 +99,11 @@ function source(bytes: Uint8Array, record: unknown): string {
   return `// Made by experiments/pretrain.ts; not to be edited.
 // deno-fmt-ignore-file
 
-/** Command, settings, digest, numerics fingerprint and first losses of the pretraining. */
+/** Command, settings, digest, numerics fingerprint and version, and first losses of the pretraining. */
 export const MADE_BY: {
   readonly digest: string;
   readonly fingerprint: { readonly adapter: string; readonly deno: string; readonly probe: string };
+  readonly numericsVersion: number;
   readonly firstLosses: readonly number[];
 } & Record<string, unknown> = ${JSON.stringify(record, null, 2)};
 

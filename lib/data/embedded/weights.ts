@@ -5,6 +5,7 @@
 export const MADE_BY: {
   readonly digest: string;
   readonly fingerprint: { readonly adapter: string; readonly deno: string; readonly probe: string };
+  readonly numericsVersion: number;
   readonly firstLosses: readonly number[];
 } & Record<string, unknown> = {
   "command": "deno task pretrain",
@@ -22,6 +23,7 @@ export const MADE_BY: {
     "deno": "2.9.6",
     "probe": "c01ed2a5a9b0ba12"
   },
+  "numericsVersion": 3,
   "firstLosses": [
     5.959723949432373,
     6.043890953063965,
