@@ -178,19 +178,11 @@ interface Shelf {
 }
 
 /** What {@linkcode KeptFeatures} is planned from. */
-export interface KeptSplit {
-  readonly name: string;
-  readonly roots: readonly Node[];
-  readonly keep: readonly Node[];
+export interface KeptSplit extends Omit<KeptRequest, "sizes" | "all"> {
   /** Rows of a batch. */
   readonly rows: number;
   /** How many cells the program that goes on has, each with all rows of a batch; one unless given. */
   readonly cells?: number;
-  readonly policy: StoragePolicy;
-  readonly trained: ReadonlySet<string>;
-  readonly price: number;
-  /** Whether the values are kept by the host. */
-  readonly host?: boolean;
   /** Every batch to come, in order. */
   readonly batches: readonly PlannedBatch[];
   /** A batch's inputs. */
