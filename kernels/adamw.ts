@@ -1,6 +1,26 @@
 import { type Kernel, kernel } from "./kernel.ts";
 
 /**
+ * WGSL of an AdamW step on `vectors` vec4s from number `start` on: by rate `lr`, decay `decay` and the
+ * schedule's row `now`, as `clip` says. It also clears the gradients.
+ */
+export function stepVectors(wg: number): string {
+  return `  for (var k = lane; k < vectors; k += ${wg}u) {
+    let i = start + k;
+    let gradient = clip[0] * g[i];
+    g[i] = vec4f();
+    if (clip[2] != 0.0) {
+      let mean = p.beta1 * m[i] + p.rest1 * gradient;
+      let square = p.beta2 * v[i] + p.rest2 * gradient * gradient;
+      m[i] = mean;
+      v[i] = square;
+      let decayed = w[i] - lr * decay * w[i];
+      w[i] = decayed - lr * (mean * now.y) / (sqrt(square * now.z) + p.epsilon);
+    }
+  }`;
+}
+
+/**
  * One AdamW step on blocks of many tensors (see `update_block.ts`), which also clears the gradients
  * for the next one:
  *
@@ -35,20 +55,9 @@ export const adamwKernel: Kernel = kernel({
   body: ({ wg }) =>
     `  let block = blocks[p.first + group];
   let start = block.x - p.origin;
+  let vectors = block.y;
   let decay = bitcast<f32>(block.z);
   let lr = schedule[min(step_count[0], p.steps - 1u)].x * bitcast<f32>(block.w);
   let now = schedule[min(step_count[0] - u32(clip[3]), p.steps - 1u)];
-  for (var k = lane; k < block.y; k += ${wg}u) {
-    let i = start + k;
-    let gradient = clip[0] * g[i];
-    g[i] = vec4f();
-    if (clip[2] != 0.0) {
-      let mean = p.beta1 * m[i] + p.rest1 * gradient;
-      let square = p.beta2 * v[i] + p.rest2 * gradient * gradient;
-      m[i] = mean;
-      v[i] = square;
-      let decayed = w[i] - lr * decay * w[i];
-      w[i] = decayed - lr * (mean * now.y) / (sqrt(square * now.z) + p.epsilon);
-    }
-  }`,
+${stepVectors(wg)}`,
 });

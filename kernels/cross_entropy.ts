@@ -60,7 +60,7 @@ const gradient = (width: number): Kernel =>
     name: "cross_entropy_grad",
     reads: { x: elementOf(width), labels: "i32", g: "f32" },
     writes: { dx: elementOf(width) },
-    params: { rows: "u32", classes: "u32" },
+    params: { rows: "u32", classes: "u32", g_r: "u32" },
     tune: { wg: 64 },
     workgroups: ({ rows }) => rows,
     globals,
@@ -74,10 +74,11 @@ const gradient = (width: number): Kernel =>
     return;
   }
 ${logSumExp(wg, width)}
-  let weight = g[group] / total;
+  let own = g[group * p.g_r];
+  let weight = own / total;
   ${over} {
     let spread = exp(x[base + c] - largest) * weight;
-    dx[base + c] = select(spread, spread - g[group], ${at} == ${chosen});
+    dx[base + c] = select(spread, spread - own, ${at} == ${chosen});
   }`;
     },
   });
@@ -98,8 +99,8 @@ export function crossEntropyKernel(classes: number): Kernel {
 }
 
 /**
- * Its gradient: dx[r,c] = (softmax(x[r])[c] − [c = label]) · g[r], 0 where the label is −100.
- * Maximum and sum are computed again, so the forward pass keeps nothing.
+ * Its gradient: dx[r,c] = (softmax(x[r])[c] − [c = label]) · g[r·g_r], 0 where the label is −100.
+ * g: [rows] f32, `g_r` = 1; or one number for all rows, `g_r` = 0. Maximum and sum are computed again, so the forward pass keeps nothing.
  */
 export function crossEntropyGradKernel(classes: number): Kernel {
   return gradients[widthOf(classes)];

@@ -11,6 +11,37 @@ export function normStripes(n: number): number {
   return Math.min(Math.max(Math.ceil(n / PER_STRIPE), 1), PARTIALS);
 }
 
+/**
+ * WGSL that leaves in `total` what an invocation of 64 adds up of the squares of a tensor: `n` elements
+ * of the binding from vec4 `start` on. It is stripe `stripe`, in which each vec4 is `step` from the one
+ * before.
+ */
+export function addSquares(binding: string): string {
+  return `  var total = 0.0;
+  if (n % 4u == 0u) {
+    var i = stripe * ${PARTIALS}u + lane;
+    for (; i + 3u * step < n / 4u; i += 4u * step) {
+      let a = ${binding}[start + i];
+      let b = ${binding}[start + i + step];
+      let c = ${binding}[start + i + 2u * step];
+      let d = ${binding}[start + i + 3u * step];
+      total += dot(a, a);
+      total += dot(b, b);
+      total += dot(c, c);
+      total += dot(d, d);
+    }
+    for (; i < n / 4u; i += step) {
+      let value = ${binding}[start + i];
+      total += dot(value, value);
+    }
+  } else {
+    for (var i = stripe * ${PARTIALS}u + lane; i < n; i += step) {
+      let value = ${binding}[start + i / 4u][i % 4u];
+      total = fma(value, value, total);
+    }
+  }`;
+}
+
 const squares = (many: boolean): Kernel =>
   kernel({
     name: "square_partials",
@@ -37,29 +68,7 @@ const squares = (many: boolean): Kernel =>
   let step = p.groups * ${wg}u;
   let at = p.tensor * ${PARTIALS}u;`
       }
-  var total = 0.0;
-  if (n % 4u == 0u) {
-    var i = stripe * ${wg}u + lane;
-    for (; i + 3u * step < n / 4u; i += 4u * step) {
-      let a = x[start + i];
-      let b = x[start + i + step];
-      let c = x[start + i + 2u * step];
-      let d = x[start + i + 3u * step];
-      total += dot(a, a);
-      total += dot(b, b);
-      total += dot(c, c);
-      total += dot(d, d);
-    }
-    for (; i < n / 4u; i += step) {
-      let value = x[start + i];
-      total += dot(value, value);
-    }
-  } else {
-    for (var i = stripe * ${wg}u + lane; i < n; i += step) {
-      let value = x[start + i / 4u][i % 4u];
-      total = fma(value, value, total);
-    }
-  }
+${addSquares("x")}
   total = reduce_sum(total, lane);${
         many ? "" : `
   if (p.extend == 1u) {
@@ -82,6 +91,19 @@ const squares = (many: boolean): Kernel =>
  */
 export const squarePartials = { many: squares(true), one: squares(false) };
 
+/**
+ * WGSL that writes `clip` from `total`, the sum of all squares. The exponent's bits tell what is
+ * finite, since a compiler may assume that there is no NaN to compare with.
+ */
+export function writeClip(scaled: boolean): string {
+  return `    let norm = sqrt(total)${scaled ? " / loss_scale[0]" : ""};
+    let finite = (bitcast<u32>(total) & 0x7f800000u) != 0x7f800000u;
+    let limit = select(1.0, min(1.0, p.max_norm / (norm + 1e-6)), p.limited == 1u);
+    clip[0] = select(0.0, limit${scaled ? " / loss_scale[0]" : ""}, finite);
+    clip[1] = norm;
+    clip[2] = select(0.0, 1.0, finite);${scaled ? "\n    clip[3] = loss_scale[2];" : ""}`;
+}
+
 const clipCoefficient = (scaled: boolean): Kernel =>
   kernel({
     name: "clip_coefficient",
@@ -91,18 +113,12 @@ const clipCoefficient = (scaled: boolean): Kernel =>
     tune: { wg: 64 },
     workgroups: () => 1,
     globals: ({ wg }) => reduction("sum", wg),
-    // The exponent's bits decide, since a compiler may assume that there is no NaN to compare with.
     body: ({ wg }) =>
       `  var total = 0.0;
   for (var i = lane; i < p.count; i += ${wg}u) { total += partials[i]; }
   total = reduce_sum(total, lane);
   if (lane == 0u) {
-    let norm = sqrt(total)${scaled ? " / loss_scale[0]" : ""};
-    let finite = (bitcast<u32>(total) & 0x7f800000u) != 0x7f800000u;
-    let limit = select(1.0, min(1.0, p.max_norm / (norm + 1e-6)), p.limited == 1u);
-    clip[0] = select(0.0, limit${scaled ? " / loss_scale[0]" : ""}, finite);
-    clip[1] = norm;
-    clip[2] = select(0.0, 1.0, finite);${scaled ? "\n    clip[3] = loss_scale[2];" : ""}
+${writeClip(scaled)}
   }`,
   });
 

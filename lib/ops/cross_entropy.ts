@@ -1,6 +1,7 @@
 import { crossEntropyGradKernel, crossEntropyKernel } from "../../kernels/cross_entropy.ts";
 import { type Node, op } from "../graph/node.ts";
 import { elements, formatShape, sameShape } from "../graph/shape.ts";
+import { unbroadcast } from "./elementwise.ts";
 
 const crossEntropyOp = op<null>({
   name: "cross_entropy",
@@ -22,7 +23,7 @@ const crossEntropyOp = op<null>({
     return [{ kernel: crossEntropyKernel(sizes.params.classes), bind: { x, labels, y }, ...sizes }];
   },
   backward: ({ inputs: [x, labels] }, g, needs) => [
-    needs[0] ? crossEntropyGradOp([x, labels, g], null) : null,
+    needs[0] ? crossEntropyGradOp([x, labels, unbroadcast(g)], null) : null,
     null,
   ],
 });
@@ -36,9 +37,14 @@ const crossEntropyGradOp = op<null>({
   shape: ([x]) => x.shape,
   run: (dx, _, { shape }) => {
     const [x, labels, g] = dx.inputs;
-    const sizes = perRow(shape(x));
-    const kernel = crossEntropyGradKernel(sizes.params.classes);
-    return [{ kernel, bind: { x, labels, g, dx }, ...sizes }];
+    const { params, tune } = perRow(shape(x));
+    const g_r = elements(shape(g)) === 1 ? 0 : 1;
+    return [{
+      kernel: crossEntropyGradKernel(params.classes),
+      bind: { x, labels, g, dx },
+      params: { ...params, g_r },
+      tune,
+    }];
   },
 });
 

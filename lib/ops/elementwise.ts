@@ -167,6 +167,11 @@ export function multiply(a: Node, b: Node): Node {
   return multiplyOp([a, b], NONE);
 }
 
+/** The two that a node is the product of; null where it is none. */
+export function factorsOf({ op, inputs }: Node): readonly Node[] | null {
+  return op.name === "multiply" ? inputs : null;
+}
+
 /** a / b. */
 export function divide(a: Node, b: Node): Node {
   return divideOp([a, b], NONE);
@@ -185,4 +190,10 @@ export function sqrt(x: Node): Node {
 /** `x` repeated along axes of size 1, and along new leading axes. */
 export function broadcastTo(x: Node, shape: Shape): Node {
   return sameShape(x.shape, shape) ? x : copyOp([x], { constants: [], to: shape });
+}
+
+/** The one number that a node repeats, of as many elements as it likes; the node itself where it does not. */
+export function unbroadcast(node: Node): Node {
+  const [x] = node.inputs;
+  return node.op.name === "broadcast" && x.shape.every((dim) => dim === 1) ? x : node;
 }

@@ -18,6 +18,7 @@ export function fill(shape: Shape, value: number): Node {
 }
 
 /** The value that a node is filled with; undefined where it is another's. */
-export function filledWith({ op, attributes }: Node): number | undefined {
+export function filledWith({ op, inputs, attributes }: Node): number | undefined {
+  if (op.name === "broadcast" || op.view) return filledWith(inputs[0]);
   return op.name === "fill" ? (attributes as { value: number }).value : undefined;
 }

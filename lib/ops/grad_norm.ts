@@ -81,6 +81,11 @@ export function gradNormPartials(gradients: readonly Node[], prefix = ""): Node 
   return partialsOp([partials, stripes, ...gradients], null);
 }
 
+/** Variable `clip` [4]; see {@linkcode clipCoefficient}. */
+export function clipVariable(prefix = ""): Node {
+  return variable(`${prefix}clip`, [4], "control");
+}
+
 /**
  * What all gradients are multiplied by, so that their global norm is at most `maxNorm`.
  *
@@ -99,6 +104,6 @@ export function clipCoefficient(
   lossScale?: Node,
   prefix = "",
 ): Node {
-  const inputs = [variable(`${prefix}clip`, [4], "control"), partials, lossScale];
+  const inputs = [clipVariable(prefix), partials, lossScale];
   return clipOp(inputs.filter((node) => node !== undefined), { maxNorm });
 }

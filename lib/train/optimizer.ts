@@ -1,6 +1,7 @@
 /**
  * The update program: clipping by global norm, then AdamW or Adafactor on every parameter, then the
- * next step. Norm and AdamW take one launch each for all parameters together.
+ * next step. Norm and AdamW take one launch each for all parameters together, and all of it one launch
+ * where these are small.
  *
  * @module
  */
@@ -11,8 +12,9 @@ import type { Node } from "../graph/node.ts";
 import { adafactor } from "../ops/adafactor.ts";
 import { adamw } from "../ops/adamw.ts";
 import { advance } from "../ops/advance.ts";
-import { clipCoefficient, gradNormPartials } from "../ops/grad_norm.ts";
+import { clipCoefficient, clipVariable, gradNormPartials } from "../ops/grad_norm.ts";
 import { lossScaleVariable, type LossScaling, updateLossScale } from "../ops/loss_scale.ts";
+import { isSmall, smallUpdate } from "../ops/small_update.ts";
 import { type ScheduleTable, scheduleTable } from "./schedule.ts";
 
 /** What {@linkcode buildUpdate} needs. */
@@ -99,32 +101,32 @@ export function buildUpdate(options: UpdateOptions): Update {
     };
   });
   const lossScale = lossScaling === null ? null : lossScaleVariable(prefix);
-  const partials = gradNormPartials([...gradients.values()], prefix);
-  const clip = clipCoefficient(partials, clipNorm, lossScale ?? undefined, prefix);
-  const updated = options.optimizer === "adafactor"
-    ? tensors.map((tensor) =>
-      adafactor({
-        ...tensor,
-        ...{ schedule, step, clip, scaleParameter: options.scaleParameter ?? false },
-      })
-    )
-    : [adamw({
-      tensors: tensors.map((tensor) => ({
-        ...tensor,
-        first: like(tensor.parameter, "first_moment", "optimizer"),
-        second: like(tensor.parameter, "second_moment", "optimizer"),
-      })),
-      ...{ schedule, step, clip },
-      beta1: options.beta1,
-      beta2: options.beta2,
-      epsilon: options.epsilon,
-    })];
+  const { optimizer = "adamw", scaleParameter = false, beta1, beta2, epsilon } = options;
+  const adam = () => ({
+    tensors: tensors.map((tensor) => ({
+      ...tensor,
+      first: like(tensor.parameter, "first_moment", "optimizer"),
+      second: like(tensor.parameter, "second_moment", "optimizer"),
+    })),
+    ...{ schedule, step, beta1, beta2, epsilon },
+  });
+  const inLaunches = () => {
+    const partials = gradNormPartials([...gradients.values()], prefix);
+    const clip = clipCoefficient(partials, clipNorm, lossScale ?? undefined, prefix);
+    const updated = optimizer === "adafactor"
+      ? tensors.map((tensor) => adafactor({ ...tensor, schedule, step, clip, scaleParameter }))
+      : [adamw({ ...adam(), clip })];
+    const scale = lossScale === null ? [] : [updateLossScale(lossScale, clip, lossScaling!)];
+    return { clip, roots: [...updated, advance(step), ...scale] };
+  };
+  const atOnce = () => {
+    const clip = clipVariable(prefix);
+    return { clip, roots: [smallUpdate({ ...adam(), clip, maxNorm: clipNorm })] };
+  };
+  const small = optimizer === "adamw" && lossScale === null && isSmall(parameters);
+  const { clip, roots } = small ? atOnce() : inLaunches();
   return {
-    roots: [
-      ...updated,
-      advance(step),
-      ...(lossScale === null ? [] : [updateLossScale(lossScale, clip, lossScaling!)]),
-    ],
+    roots,
     gradients,
     step,
     losses,

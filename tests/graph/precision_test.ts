@@ -51,8 +51,10 @@ const FULL_INPUTS: Record<string, number | "all"> = {
   sum: "all",
   record: "all",
   accumulate: "all",
+  sum_into: "all",
   grad_norm_partials: "all",
   adamw: "all",
+  small_update: "all",
 };
 
 for (const [family, config] of Object.entries(FAMILIES)) {

@@ -8,6 +8,7 @@ import { input } from "../../lib/graph/leaves.ts";
 import { crossEntropy } from "../../lib/ops/cross_entropy.ts";
 import { einsum } from "../../lib/ops/einsum.ts";
 import { add } from "../../lib/ops/elementwise.ts";
+import { sum } from "../../lib/ops/sum.ts";
 
 testCases("crossEntropy()", cases);
 
@@ -66,3 +67,34 @@ gpuTest(
     }
   },
 );
+
+gpuTest("the gradient of a sum of crossEntropy() reads one number for all rows", async (gpu) => {
+  const [rows, classes] = [70, 5];
+  const logits = input("x", [rows, classes], "f32");
+  const y = crossEntropy(logits, input("labels", [rows], "i32"));
+  const [one, each] = [input("one", [1], "f32"), input("each", [rows], "f32")];
+  const [dx] = differentiate(sum(y, 0, 1), one, [logits], add).get(logits)!;
+  const [expected] = differentiate(y, each, [logits], add).get(logits)!;
+  const session = new Session(gpu);
+  try {
+    const programs = [dx, expected].map((node) => session.program([node], {}, [node]));
+    assertEquals(programs[0].kernels, ["cross_entropy_grad"]);
+    await session.build();
+    const values = {
+      x: Float32Array.from(randomNormal(rows * classes)),
+      labels: Int32Array.from({ length: rows }, (_, r) => r % 7 === 6 ? -100 : r % classes),
+      one: Float32Array.of(0.37),
+      each: new Float32Array(rows).fill(0.37),
+    };
+    const found: Float32Array[] = [];
+    for (const [i, node] of [dx, expected].entries()) {
+      session.write(programs[i], values);
+      session.poison();
+      session.run([programs[i]]);
+      found.push(...await session.read(programs[i], [node]));
+    }
+    assertEquals(found[0], found[1]);
+  } finally {
+    session.destroy();
+  }
+});
