@@ -27,6 +27,8 @@ export interface KernelDefinition {
   readonly writes: Readonly<Record<string, Element>>;
   /** Fields of the uniform struct `p`; `groups` is added by {@linkcode kernel}. */
   readonly params: Readonly<Record<string, Scalar>>;
+  /** A table `p.rows` in that struct: how many rows it has, and the fields of each. */
+  readonly rows?: { readonly count: number; readonly fields: Readonly<Record<string, Scalar>> };
   /** Compile-time constants with their defaults; `wg` is the workgroup size. */
   readonly tune: Tune;
   /** Subgroup size that the program rests on; any adapter will do where it is absent. */
@@ -65,12 +67,26 @@ export function kernel(definition: KernelDefinition): Kernel {
         `@group(0) @binding(${binding++}) var<storage, read_write> ${name}: array<${element}>;`,
       );
     }
-    const fields = [...Object.entries(definition.params), ["groups", "u32"]];
+    const { rows } = definition;
+    const struct = (name: string, fields: readonly (readonly [string, string])[]) =>
+      `struct ${name} { ${fields.map(([field, type]) => `${field}: ${type}`).join(", ")} }`;
+    const row = Object.entries(rows?.fields ?? {});
+    // The uniform address space has elements of arrays at multiples of 16 bytes.
+    const spare = Array.from(
+      { length: rowWords(definition) - row.length },
+      (_, i) => [`spare_${i}`, "u32"] as const,
+    );
     const half = [definition.reads, definition.writes].flatMap((part) => Object.values(part))
       .some((element) => element.includes("f16"));
-    return `${half ? "enable f16;\n" : ""}struct Params { ${
-      fields.map(([name, type]) => `${name}: ${type}`).join(", ")
-    } }
+    return `${half ? "enable f16;\n" : ""}${
+      rows === undefined ? "" : `${struct("Row", [...row, ...spare])}\n`
+    }${
+      struct("Params", [
+        ...rows === undefined ? [] : [["rows", `array<Row, ${rows.count}>`] as const],
+        ...Object.entries(definition.params),
+        ["groups", "u32"],
+      ])
+    }
 ${lines.join("\n")}
 @group(0) @binding(${binding}) var<uniform> p: Params;
 ${definition.globals?.(tune) ?? ""}
@@ -89,25 +105,42 @@ ${definition.body(tune)}
   return { ...definition, source };
 }
 
-/** The parameter struct as bytes: fields in order, then `groups`, padded to 16 bytes. */
+/** Words of a row of a kernel's table, 0 where it has none. */
+function rowWords({ rows }: Pick<KernelDefinition, "rows">): number {
+  return rows === undefined ? 0 : Math.ceil(Object.keys(rows.fields).length / 4) * 4;
+}
+
+/**
+ * The parameter struct as bytes: rows of the table, fields in order, then `groups`, padded to 16
+ * bytes.
+ *
+ * @param rows At most as many as the table has; the others are zero.
+ * @throws TypeError where a value is missing.
+ */
 export function packParams(
   kernel: Kernel,
   params: Params,
   groups: number,
+  rows: readonly Params[] = [],
 ): Uint8Array<ArrayBuffer> {
+  const words = rowWords(kernel);
+  const start = words * (kernel.rows?.count ?? 0);
   const names = Object.keys(kernel.params);
-  const bytes = new Uint8Array(Math.ceil((names.length + 1) / 4) * 16);
+  const bytes = new Uint8Array((start + Math.ceil((names.length + 1) / 4) * 4) * 4);
   const view = new DataView(bytes.buffer);
-  names.forEach((name, i) => {
-    const value = params[name];
-    if (value === undefined) {
-      throw new TypeError(`Cannot run ${kernel.name}: parameter ${name} is missing`);
-    }
-    const type = kernel.params[name];
-    if (type === "f32") view.setFloat32(i * 4, value, true);
-    else if (type === "i32") view.setInt32(i * 4, value, true);
-    else view.setUint32(i * 4, value, true);
-  });
-  view.setUint32(names.length * 4, groups, true);
+  const write = (fields: Readonly<Record<string, Scalar>>, values: Params, from: number) =>
+    Object.entries(fields).forEach(([name, type], i) => {
+      const value = values[name];
+      if (value === undefined) {
+        throw new TypeError(`Cannot run ${kernel.name}: parameter ${name} is missing`);
+      }
+      const at = (from + i) * 4;
+      if (type === "f32") view.setFloat32(at, value, true);
+      else if (type === "i32") view.setInt32(at, value, true);
+      else view.setUint32(at, value, true);
+    });
+  rows.forEach((row, i) => write(kernel.rows!.fields, row, i * words));
+  write(kernel.params, params, start);
+  view.setUint32((start + names.length) * 4, groups, true);
   return bytes;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Kernel, packParams, type Params, type Tune } from "../../kernels/kernel.ts";
+import type { Kernel, Params } from "../../kernels/kernel.ts";
 import { inPlace } from "../../kernels/in_place.ts";
 import { stored } from "../../kernels/stored.ts";
 import { inputAttributes } from "../graph/leaves.ts";
@@ -12,14 +12,24 @@ import {
   type Dispatch,
   type KernelChoice,
   type Node,
-  type Operand,
   type RunContext,
   storage,
   storedBytes,
 } from "../graph/node.ts";
-import { type Plan, windowOffset } from "../graph/plan.ts";
+import { placeOf, type Plan, windowOffset } from "../graph/plan.ts";
 import { bindShape, elements, type Sizes } from "../graph/shape.ts";
 import type { Gpu } from "./device.ts";
+import {
+  alone,
+  type Extent,
+  isGrouped,
+  launchParams,
+  type Member,
+  operand,
+  type Prepared,
+  span,
+  together,
+} from "./launch_group.ts";
 import { chooseKernel, noteUse } from "./tuning.ts";
 
 /** Where memory lies: from which byte of a buffer on. */
@@ -37,13 +47,6 @@ interface Launch {
   readonly bindGroup: GPUBindGroup;
   readonly x: number;
   readonly y: number;
-}
-
-interface Prepared {
-  readonly dispatch: Dispatch;
-  readonly tune: Tune;
-  readonly groups: number;
-  readonly params: Uint8Array<ArrayBuffer>;
 }
 
 /** A program of a session: planned first, compiled when the session has allocated its memory. */
@@ -79,11 +82,20 @@ export class Program {
       },
       shape: (node) => bindShape(node.shape, sizes),
     };
-    const dispatches = plan.order.flatMap((node) => {
+    const extent = (member: Member, name: string): Extent => {
+      const { offset, size } = this.#extent(member, name);
+      return {
+        offset: offset + placeOf(plan.windows, operand(member.bind[name]).node).offset,
+        size,
+      };
+    };
+    this.#prepared = plan.order.flatMap((node) => {
       const isWindow = node.op.taken !== undefined && plan.windows.has(node);
       if (isWindow) return [];
       choices = [];
-      const own = node.op.run(node, context);
+      const own = node.op.run(node, context).map((one) => this.#member(one))
+        .filter(({ groups }) => groups > 0);
+      if (node.op.grouped) return together(own, plan, extent, gpu.maxBinding);
       // Where each launch was chosen, they were so in order.
       if (choices.length === own.length) {
         choices.forEach((choice, i) =>
@@ -93,20 +105,14 @@ export class Program {
           })
         );
       }
-      return own;
+      return own.map(alone);
     });
-    this.#prepared = dispatches.map((own) => {
-      const kernel = inPlaceKernel(own, plan);
-      const dispatch = { ...own, kernel: storedKernel({ ...own, kernel }, plan.half) };
-      const tune = { ...dispatch.kernel.tune, ...dispatch.tune };
-      const groups = dispatch.kernel.workgroups(dispatch.params, tune);
-      return {
-        dispatch,
-        tune,
-        groups,
-        params: packParams(dispatch.kernel, dispatch.params, groups),
-      };
-    }).filter(({ groups }) => groups > 0);
+  }
+
+  #member(own: Dispatch): Member {
+    const kernel = storedKernel({ ...own, kernel: inPlaceKernel(own, this.plan) }, this.plan.half);
+    const tune = { ...kernel.tune, ...own.tune };
+    return { ...own, kernel, tune, groups: kernel.workgroups(own.params, tune) };
   }
 
   /** Kernel launches of one replay. */
@@ -116,20 +122,20 @@ export class Program {
 
   /** Names of the kernels launched, in order. */
   get kernels(): string[] {
-    return this.#prepared.map(({ dispatch }) => dispatch.kernel.name);
+    return this.#prepared.map(({ kernel }) => kernel.name);
   }
 
-  /** What each launch is: kernel name, parameters, workgroups. */
+  /** What each launch is: kernel name, parameters (of the first of several that are one), workgroups. */
   describe(): { kernel: string; params: Params; groups: number }[] {
-    return this.#prepared.map(({ dispatch: { kernel, params }, groups }) => (
-      { kernel: kernel.name, params, groups }
+    return this.#prepared.map(({ kernel, members, groups }) => (
+      { kernel: kernel.name, params: members[0].params, groups }
     ));
   }
 
   /** Bytes of the parameter structs. */
   uniformBytes(gpu: Gpu): number {
     const step = gpu.device.limits.minUniformBufferOffsetAlignment;
-    return this.#prepared.reduce((sum, { params }) => sum + align(params.length, step), 0);
+    return this.#prepared.reduce((sum, one) => sum + align(launchParams(one).length, step), 0);
   }
 
   /** Makes pipelines and bind groups. */
@@ -142,14 +148,21 @@ export class Program {
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     });
     let offset = 0;
-    this.#launches = this.#prepared.map(({ dispatch, tune, groups, params }) => {
-      uniforms.set(params, offset);
-      const { kernel } = dispatch;
+    this.#launches = this.#prepared.map((prepared) => {
+      const { kernel, tune, groups } = prepared;
       const { pipeline, layout } = gpu.pipeline(kernel, tune);
-      const resources: GPUBindingResource[] = [
-        ...[...Object.keys(kernel.reads), ...Object.keys(kernel.writes)].map((name) =>
-          this.#resource(gpu, dispatch, name, locate)
+      const bound = new Map(
+        [...Object.keys(kernel.reads), ...Object.keys(kernel.writes)].map((name) =>
+          [name, this.#resource(gpu, prepared, name, locate)] as const
         ),
+      );
+      const params = launchParams(
+        prepared,
+        (member, name) => this.#located(member, name, locate).offset - bound.get(name)!.offset,
+      );
+      uniforms.set(params, offset);
+      const resources: GPUBindingResource[] = [
+        ...bound.values(),
         { buffer: this.#uniforms!, offset, size: params.length },
       ];
       offset += align(params.length, step);
@@ -175,26 +188,53 @@ export class Program {
     );
   }
 
-  #resource(gpu: Gpu, dispatch: Dispatch, name: string, locate: Locate): GPUBindingResource {
-    const bound = dispatch.bind[name];
-    if (bound === undefined) {
-      throw new TypeError(`Cannot run ${dispatch.kernel.name}: nothing is bound to ${name}`);
-    }
-    const { node, rows, bytes } = operand(bound);
-    const shape = bindShape(node.shape, this.sizes);
-    const half = this.plan.half.has(storage(node));
-    const count = rows === undefined ? elements(shape) : rows.count * elements(shape.slice(1));
-    const size = bytes?.length ?? storedBytes(count, half);
-    const start = bytes?.start ?? (rows?.start ?? 0) * elements(shape.slice(1)) * (half ? 2 : 4);
-    if (size > gpu.maxBinding) {
+  #resource(
+    gpu: Gpu,
+    prepared: Prepared,
+    name: string,
+    locate: Locate,
+  ): { buffer: GPUBuffer } & Extent {
+    const { members } = prepared;
+    const { buffer, ...first } = this.#located(members[0], name, locate);
+    const extent = !isGrouped(prepared) ? first : span(members.map((member) => {
+      const place = this.#located(member, name, locate);
+      if (place.buffer === buffer) return place;
+      throw new Error(`Cannot run ${prepared.kernel.name}: ${name} lies in several buffers`);
+    }));
+    if (extent.size > gpu.maxBinding) {
       throw new RangeError(
-        `Cannot run ${dispatch.kernel.name}: a tensor of ${size} bytes is ${
-          size - gpu.maxBinding
+        `Cannot run ${prepared.kernel.name}: a tensor of ${extent.size} bytes is ${
+          extent.size - gpu.maxBinding
         } bytes over the adapter's largest binding (${gpu.maxBinding}); lower --batch or --max-length, or take a smaller base`,
       );
     }
-    const { buffer, offset } = locate(node);
-    return { buffer, offset: offset + start, size };
+    return { buffer, ...extent };
+  }
+
+  #located(member: Member, name: string, locate: Locate): { buffer: GPUBuffer } & Extent {
+    const { offset, size } = this.#extent(member, name);
+    const place = locate(operand(member.bind[name]).node);
+    return { buffer: place.buffer, offset: place.offset + offset, size };
+  }
+
+  /** What is bound of an operand's memory. */
+  #extent({ kernel, bind }: Member, name: string): Extent {
+    const bound = bind[name];
+    if (bound === undefined) {
+      throw new TypeError(`Cannot run ${kernel.name}: nothing is bound to ${name}`);
+    }
+    const { node, rows, elements: part, bytes } = operand(bound);
+    const shape = bindShape(node.shape, this.sizes);
+    const half = this.plan.half.has(storage(node));
+    const width = elements(shape.slice(1));
+    const { start, count } = part ??
+      (rows === undefined
+        ? { start: 0, count: elements(shape) }
+        : { start: rows.start * width, count: rows.count * width });
+    return {
+      offset: bytes?.start ?? windowOffset(start, half),
+      size: bytes?.length ?? storedBytes(count, half),
+    };
   }
 
   /** Records the launches into a pass; all of them, or those of a range. */
@@ -234,10 +274,6 @@ function storedKernel({ kernel, bind }: Dispatch, half: ReadonlySet<Node>): Kern
     bind[name] !== undefined && half.has(storage(operand(bind[name]).node))
   );
   return names.length === 0 ? kernel : stored(kernel, names);
-}
-
-function operand(bound: Node | Operand): Operand {
-  return "node" in bound ? bound : { node: bound };
 }
 
 function align(bytes: number, step: number): number {

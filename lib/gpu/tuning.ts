@@ -48,7 +48,7 @@ export function chooseKernel(gpu: Tuned, choice: KernelChoice): Kernel {
   const [exact, size] = [exactKey(choice), choiceKey(choice)];
   const pinned = [exact, size, family].map((key) => gpu.kernelChoices.get(key))
     .find((name) => name !== undefined);
-  const name = pinned ?? (family === "matmul" ? chooseMatmul(gpu, choice.params) : undefined);
+  const name = pinned ?? (family === "matmul" ? chooseMatmul(gpu, choice) : undefined);
   const usable = usableVariants(gpu, choice);
   const found = name === undefined ? usable[0] : usable.find((kernel) => kernel.name === name);
   if (found === undefined) {
@@ -168,14 +168,17 @@ function keyOf(
   return [family, ...names.map((name) => write(name, params[name]))].join(" ");
 }
 
-function chooseMatmul({ adapter, subgroup }: Tuned, params: Params): string {
-  return adapter.software ? directFor(params, subgroup) : tileFor(params);
+function chooseMatmul({ adapter, subgroup }: Tuned, { params, parts }: KernelChoice): string {
+  const own = parts ?? [params];
+  return adapter.software ? directFor(own, subgroup) : tileFor(own);
 }
 
-/** The block of least estimated time; the first of equals. */
-function directFor(params: Params, subgroup: number): string {
+/** The block of least estimated time for all parts; the first of equals. */
+function directFor(parts: readonly Params[], subgroup: number): string {
   const blocks = DIRECT_BLOCKS.filter((block) => !block.subgroup || block.lanes === subgroup);
-  const times = blocks.map((block) => directTime(block, params));
+  const times = blocks.map((block) =>
+    parts.reduce((sum, params) => sum + directTime(block, params), 0)
+  );
   return directName(blocks[times.indexOf(Math.min(...times))]);
 }
 
@@ -202,9 +205,13 @@ const BUSY = 128;
  * The tile that wastes and reads least, of the smallest square and those that give every
  * multiprocessor work.
  */
-function tileFor({ m, n, batch_i, batch_j }: Params): string {
+function tileFor(parts: readonly Params[]): string {
   const groups = ({ rows, columns }: Tile) =>
-    Math.ceil(m / rows) * Math.ceil(n / columns) * batch_i * batch_j;
+    parts.reduce(
+      (sum, { m, n, batch_i, batch_j }) =>
+        sum + Math.ceil(m / rows) * Math.ceil(n / columns) * batch_i * batch_j,
+      0,
+    );
   // Reads for each multiply-add: of a tile from global memory, of an invocation from the workgroup's.
   const time = (tile: Tile) => {
     const { rows, columns, down, across } = tile;

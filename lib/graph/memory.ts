@@ -49,6 +49,8 @@ export class MemoryPlanner {
   readonly half: Set<Node> = new Set();
   /** Names of variables that lie side by side, and the list that each is in. */
   readonly #adjacent = new Map<string, readonly string[]>();
+  /** Lists of names of variables that lie in one buffer. */
+  readonly #together: (readonly string[])[] = [];
   #constants = 0;
   /** Bytes of all inputs of the program that has the most. */
   #inputsAtOnce = 0;
@@ -75,6 +77,9 @@ export class MemoryPlanner {
       }
       for (const list of node.op.adjacent?.(node) ?? []) {
         this.#adjoin(list.map((variable) => variableAttributes(variable).name));
+      }
+      for (const list of node.op.together?.(node) ?? []) {
+        if (list.length > 1) this.#together.push(list.map((one) => variableAttributes(one).name));
       }
     }
     this.#inputsAtOnce = Math.max(this.#inputsAtOnce, inputs);
@@ -110,24 +115,45 @@ export class MemoryPlanner {
   /**
    * The buffers that hold the variables.
    *
-   * @param maxBinding Largest binding, bytes; neighbours share a buffer as long as it can be bound.
+   * @param maxBinding Largest binding, bytes; variables share a buffer as long as it can be bound.
    */
   variableBuffers(maxBinding: number): VariableBuffer[] {
-    const alone = [...this.variables].filter(([name]) => !this.#adjacent.has(name));
-    const lists = [...new Set(this.#adjacent.values())];
+    const lists = this.#lists();
+    const listed = new Set(lists.flat());
+    const alone = [...this.variables].filter(([name]) => !listed.has(name));
+    const runs = lists.flatMap((names) => {
+      const sizes = names.map((name) => this.bytes(this.variables.get(name)!));
+      return adjacentRuns(sizes, maxBinding).map(({ start, offsets, bytes }) => ({
+        names: names.slice(start, start + offsets.length),
+        bytes,
+        offsets,
+      }));
+    });
+    const shared = unions([...runs.map(({ names }) => names), ...this.#together]);
     return [
       ...alone.map(([name, node]) => (
         { name, bytes: this.bytes(node), offsets: new Map([[name, 0]]) }
       )),
-      ...lists.flatMap((names) => {
-        const sizes = names.map((name) => this.bytes(this.variables.get(name)!));
-        return adjacentRuns(sizes, maxBinding).map(({ start, offsets, bytes }) => ({
-          name: names[start],
-          bytes,
-          offsets: new Map(offsets.map((offset, i) => [names[start + i], offset])),
-        }));
+      ...[...Map.groupBy(runs, ({ names: [name] }) => shared(name)).values()].flatMap((own) =>
+        own.reduce((sum, { bytes }) => sum + bytes, 0) <= maxBinding
+          ? [own]
+          : own.map((one) => [one])
+      ).map((own) => {
+        const offsets = new Map<string, number>();
+        let bytes = 0;
+        for (const run of own) {
+          run.names.forEach((name, i) => offsets.set(name, bytes + run.offsets[i]));
+          bytes += run.bytes;
+        }
+        return { name: own[0].names[0], bytes, offsets };
       }),
     ];
+  }
+
+  /** Names of variables that lie side by side: neighbours, and those that only share a buffer. */
+  #lists(): (readonly string[])[] {
+    const others = new Set(this.#together.flat().filter((name) => !this.#adjacent.has(name)));
+    return [...new Set(this.#adjacent.values()), ...[...others].map((name) => [name])];
   }
 
   /** Bytes of a variable. */
@@ -171,7 +197,7 @@ export class MemoryPlanner {
     const inputs = sum(this.inputBytes.values()) + this.stagedBytes(steps);
     const constants = this.#constants;
     const padding = sum(
-      [...this.#adjacent.keys()].map((name) => {
+      this.#lists().flat().map((name) => {
         const bytes = this.bytes(this.variables.get(name)!);
         return paddedBytes(bytes) - bytes;
       }),
@@ -180,4 +206,21 @@ export class MemoryPlanner {
     const total = sum([...Object.values(byRole), ...parts]);
     return { byRole, activations, inputs, constants, params, padding, total };
   }
+}
+
+/** Tells, of the members of some sets, which are in one, also by way of others, by a name for it. */
+function unions(sets: readonly (readonly string[])[]): (member: string) => string {
+  const parents = new Map<string, string>();
+  const find = (member: string): string => {
+    let at = member;
+    while (parents.has(at)) at = parents.get(at)!;
+    return at;
+  };
+  for (const [first, ...rest] of sets) {
+    for (const member of rest) {
+      const [a, b] = [find(first), find(member)];
+      if (a !== b) parents.set(b, a);
+    }
+  }
+  return find;
 }

@@ -52,10 +52,21 @@ export interface ByteRange {
   readonly length: number;
 }
 
-/** What a dispatch binds under a name: a node, some of its rows, or some bytes from its first on. */
+/** Elements of a node, counted from its first. */
+export interface ElementRange {
+  readonly start: number;
+  readonly count: number;
+}
+
+/**
+ * What a dispatch binds under a name: a node, some of its rows, some of its elements, or some bytes
+ * from its first on.
+ */
 export interface Operand {
   readonly node: Node;
   readonly rows?: RowRange;
+  /** From where no buffer may be bindable, in the launches of a {@linkcode Op.grouped} node. */
+  readonly elements?: ElementRange;
   /** They may reach into the variables that lie behind the node; see {@linkcode Op.adjacent}. */
   readonly bytes?: ByteRange;
 }
@@ -91,6 +102,8 @@ export interface KernelChoice {
   readonly family: string;
   readonly variants: readonly Kernel[];
   readonly params: Params;
+  /** Those of all launches that are to be one, where they are; `params` are the largest's. */
+  readonly parts?: readonly Params[];
 }
 
 /** An operation: shape rule, dispatches, backward, ONNX lowering. Untyped side, as graph walkers see it. */
@@ -104,6 +117,12 @@ export interface Op {
   readonly inPlace?: boolean;
   /** Lists of its inputs, variables that must lie side by side; see `lib/graph/adjacent.ts`. */
   readonly adjacent?: (node: Node) => readonly (readonly Node[])[];
+  /** Lists of its inputs, variables that must lie in one buffer, in any order. */
+  readonly together?: (node: Node) => readonly (readonly Node[])[];
+  /** Whether its launches and those of others of its kind can be one; see `passes/group.ts`. */
+  readonly groupable?: boolean;
+  /** Whether its launches of one kernel, on the same buffers, are one; none reads what others write. */
+  readonly grouped?: boolean;
   /** Gradients end here: its inputs count as constants. */
   readonly stopsGradient?: boolean;
   /**
@@ -164,6 +183,8 @@ export interface OpDefinition<A> {
   readonly inPlace?: boolean;
   /** See {@linkcode Op.adjacent}. */
   readonly adjacent?: (node: Node) => readonly (readonly Node[])[];
+  /** See {@linkcode Op.groupable}. */
+  readonly groupable?: boolean;
   /** Gradients end here: its inputs count as constants. */
   readonly stopsGradient?: boolean;
   /** See {@linkcode Op.taken}. */
@@ -238,6 +259,7 @@ export function op<A>(definition: OpDefinition<A>): OpFunction<A> {
     view: definition.view,
     inPlace: definition.inPlace,
     adjacent: definition.adjacent,
+    groupable: definition.groupable,
     stopsGradient: definition.stopsGradient,
     taken: taken && ((node, sizes) => taken(node, node.attributes as A, sizes)),
     placed: placed && ((node, sizes) => placed(node, node.attributes as A, sizes)),

@@ -65,7 +65,7 @@ export function plan(
   policy: StoragePolicy = fullPrecision,
   passes?: readonly Pass[],
 ): Plan {
-  const program = optimize(roots, asked, policy, passes);
+  const program = optimize(roots, sizes, asked, policy, passes);
   const { replaced, half } = program;
   const order = topological(program.roots);
   const keep = asked.map((node) => held(program, node));

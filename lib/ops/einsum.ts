@@ -31,6 +31,7 @@ export interface EinsumOptions {
 
 const einsumOp = op<Einsum>({
   name: "einsum",
+  groupable: true,
   epilogue: "c",
   expand: (node, attributes) => {
     const [a, b, ...rest] = node.inputs;
@@ -82,6 +83,7 @@ const einsumOp = op<Einsum>({
 
 const einsumIntoOp = op<Einsum>({
   name: "einsum_into",
+  groupable: true,
   flops: ({ inputs: [_, a, b] }, { subscripts }, shape) => products(subscripts, shape(a), shape(b)),
   inPlace: true,
   expand: (node, attributes) => {

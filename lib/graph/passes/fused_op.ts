@@ -48,12 +48,15 @@ export function epilogueOp(host: Node, made: Elementwise, parts: readonly Node[]
       : null;
     return fused !== null ? [fused] : [...launches, after(made, operands, node, context.shape)];
   };
-  return derived(
-    `${host.op.name}+${made.name}`,
-    run,
-    [host, ...parts],
-    () => host.op.overwrites?.(host) ?? [],
-  );
+  return {
+    ...derived(
+      `${host.op.name}+${made.name}`,
+      run,
+      [host, ...parts],
+      () => host.op.overwrites?.(host) ?? [],
+    ),
+    groupable: host.op.groupable,
+  };
 }
 
 /** The launch with the function in it; null where it does not write the whole output so. */
@@ -96,7 +99,8 @@ function after(
   return { kernel: inPlace(kernel, "x_a", "y"), bind, params };
 }
 
-function derived(
+/** An operation of programs alone, which takes as many operations as its parts do. */
+export function derived(
   name: string,
   run: Op["run"],
   parts: readonly Node[],

@@ -7,6 +7,7 @@
 
 import { variableAttributes } from "../leaves.ts";
 import { type Node, storage, topological } from "../node.ts";
+import type { Sizes } from "../shape.ts";
 
 /** A program between two passes. */
 export interface Rewritten {
@@ -17,8 +18,13 @@ export interface Rewritten {
   readonly half: ReadonlySet<Node>;
 }
 
-/** A pass: another program of the same results. @param keep Nodes that are read after it has run. */
-export type Pass = (program: Rewritten, keep: readonly Node[]) => Rewritten;
+/**
+ * A pass: another program of the same results.
+ *
+ * @param keep Nodes that are read after it has run.
+ * @param sizes Those that the program is for.
+ */
+export type Pass = (program: Rewritten, keep: readonly Node[], sizes: Sizes) => Rewritten;
 
 /** The node that holds what another held before the passes. */
 export function held({ replaced }: Pick<Rewritten, "replaced">, node: Node): Node {

@@ -1,0 +1,163 @@
+/**
+ * Launches of one kernel as one.
+ *
+ * @module
+ */
+
+import { FIRST_GROUP, grouped, startField } from "../../kernels/grouped.ts";
+import { type Kernel, packParams, type Params, type Tune } from "../../kernels/kernel.ts";
+import { paddedBytes } from "../graph/adjacent.ts";
+import { type Role, variableAttributes } from "../graph/leaves.ts";
+import { byteLength, type Dispatch, type Node, type Operand } from "../graph/node.ts";
+import { placeOf, type Plan } from "../graph/plan.ts";
+
+/** A dispatch whose kernel is fitted to how its operands are stored. */
+export interface Member extends Dispatch {
+  readonly tune: Tune;
+  readonly groups: number;
+}
+
+/** What is launched: one dispatch, or several of one kernel. */
+export interface Prepared {
+  /** The members' own, or the one that works on all of them. */
+  readonly kernel: Kernel;
+  readonly members: readonly Member[];
+  readonly tune: Tune;
+  readonly groups: number;
+}
+
+/** Bytes of a buffer that a launch binds. */
+export interface Extent {
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** A launch of one dispatch. */
+export function alone(member: Member): Prepared {
+  const { kernel, tune, groups } = member;
+  return { kernel, members: [member], tune, groups };
+}
+
+/** Whether all members share a program that knows them apart. */
+export function isGrouped({ kernel, members: [first] }: Prepared): boolean {
+  return kernel !== first.kernel;
+}
+
+/** What a dispatch binds under a name. */
+export function operand(bound: Node | Operand): Operand {
+  return "node" in bound ? bound : { node: bound };
+}
+
+/**
+ * Launches of one kernel on the same buffers as one each.
+ *
+ * @param extent Bytes that a member binds under a name, from the first of its operand's memory on.
+ * @param maxBinding Largest binding, bytes: where all members' operands would take more, each is
+ *   launched by itself.
+ */
+export function together(
+  members: readonly Member[],
+  plan: Plan,
+  extent: (member: Member, name: string) => Extent,
+  maxBinding: number,
+): Prepared[] {
+  const kernels = new Map<Kernel, number>();
+  const bufferOf = buffers(plan, maxBinding);
+  const sets = Map.groupBy(members, ({ kernel, tune, bind }) => {
+    const number = kernels.get(kernel) ?? kernels.size;
+    kernels.set(kernel, number);
+    const bound = Object.values(bind).map((one) => bufferOf(operand(one).node));
+    return JSON.stringify([number, tune, bound]);
+  });
+  return [...sets.values()].flatMap((own) => {
+    const fits = Object.keys(own[0].bind).every((name) =>
+      span(own.map((member) => extent(member, name))).size <= maxBinding
+    );
+    return fits ? [one(own, extent)] : own.map((member) => one([member], extent));
+  });
+}
+
+function one(
+  members: readonly Member[],
+  extent: (member: Member, name: string) => Extent,
+): Prepared {
+  const [first] = members;
+  // A buffer cannot be bound at every element.
+  const bindable = Object.keys(first.bind).every((name) =>
+    extent(first, name).offset % ALIGNMENT === 0
+  );
+  if (members.length === 1 && bindable) return alone(first);
+  const groups = members.reduce((sum, member) => sum + member.groups, 0);
+  return { kernel: grouped(first.kernel, members.length), members, tune: first.tune, groups };
+}
+
+/** Every adapter's alignment of a binding is a divisor of it. */
+const ALIGNMENT = 256;
+
+/** Tells nodes in one buffer by a name for it. */
+function buffers(plan: Plan, maxBinding: number): (node: Node) => string {
+  const bytes = new Map<Role, number>();
+  for (const node of plan.order) {
+    if (node.op.leaf !== "variable") continue;
+    const { role } = variableAttributes(node);
+    bytes.set(role, (bytes.get(role) ?? 0) + paddedBytes(byteLength(node, {}, plan.half)));
+  }
+  return (node) => {
+    const { of } = placeOf(plan.windows, node);
+    if (of.op.leaf !== "variable") return `${of.id} ${of.op.name}`;
+    // Groups ask for them to lie together, see `Op.together`; but for buffers that could not be bound.
+    const { role, name } = variableAttributes(of);
+    const shared = (role === "trainable" || role === "gradient") && bytes.get(role)! <= maxBinding;
+    return shared ? role : `variable ${name}`;
+  };
+}
+
+/** What holds all of some extents, and can be bound. */
+export function span(extents: readonly Extent[]): Extent {
+  const start = Math.min(...extents.map(({ offset }) => offset));
+  const end = Math.max(...extents.map(({ offset, size }) => offset + size));
+  const offset = Math.floor(start / ALIGNMENT) * ALIGNMENT;
+  return { offset, size: Math.ceil((end - offset) / 4) * 4 };
+}
+
+const BYTES = { f32: 4, u32: 4, i32: 4, f16: 2 } as const;
+
+/**
+ * The parameter struct of a launch as bytes.
+ *
+ * @param starts For each member and binding, the bytes before its operand in what is bound; 0 unless
+ *   given.
+ */
+export function launchParams(
+  { kernel, members, groups, ...rest }: Prepared,
+  starts: (member: Member, name: string) => number = () => 0,
+): Uint8Array<ArrayBuffer> {
+  if (!isGrouped({ kernel, members, groups, ...rest })) {
+    return packParams(kernel, members[0].params, groups);
+  }
+  let first = 0;
+  const rows = members.map((member): Params => {
+    const row = {
+      ...member.params,
+      [FIRST_GROUP]: first,
+      ...Object.fromEntries(
+        Object.entries({ ...kernel.reads, ...kernel.writes }).map(([name, element]) => {
+          const vector = /^vec4<(.*)>$/.exec(element);
+          const bytes = vector === null
+            ? BYTES[element as keyof typeof BYTES]
+            : 4 * BYTES[vector[1] as keyof typeof BYTES];
+          const start = starts(member, name) / bytes;
+          if (!Number.isInteger(start)) {
+            throw new RangeError(
+              `Cannot run ${kernel.name}: ${name} starts ${start} elements of ${element} behind another; each must start with a whole one`,
+            );
+          }
+          return [startField(name), start];
+        }),
+      ),
+    };
+    first += member.groups;
+    return row;
+  });
+  return packParams(kernel, { members: members.length }, groups, rows);
+}
