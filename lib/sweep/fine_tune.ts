@@ -18,7 +18,7 @@ import { type Experiment, resolveExperiment, sweep } from "./experiment.ts";
 import type { MethodOptions } from "../peft/method.ts";
 import type { AdapterRecord, CellResult, EpochMetrics, StepProgress } from "./run_cell.ts";
 import { isDone, openOut, openRun, publishRun } from "./run_folder.ts";
-import { checkResult } from "./runner.ts";
+import { checkResult } from "./check_result.ts";
 import type { TrainedCell } from "./train_cell.ts";
 import { tunedModel } from "./tuned.ts";
 

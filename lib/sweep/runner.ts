@@ -1,8 +1,7 @@
-import { Paused } from "../train/paused.ts";
 import { type Cell, cellId } from "./cell.ts";
 import { dropRun } from "./drop_run.ts";
 import type { Environment } from "./environment.ts";
-import { bracketName, type Halving, halvingText, planHalving, rungScore } from "./halving.ts";
+import { bracketName, type Halving, halvingText, planHalving } from "./halving.ts";
 import { HalvingRounds, type Leg } from "./halving_rounds.ts";
 import type { MethodSpec } from "./method_spec.ts";
 import type {
@@ -13,21 +12,8 @@ import type {
   RunPack,
   StepProgress,
 } from "./run_cell.ts";
-import { clearCheckpoints, clearTornFiles } from "./checkpoints.ts";
-import { type Claim, claimRun, TakenOver } from "./claim.ts";
-import {
-  clearError,
-  errorTime,
-  isDone,
-  openRun,
-  publishRun,
-  readMetrics,
-  readRun,
-  type RunDescription,
-  writeError,
-  writeMetrics,
-} from "./run_folder.ts";
-import { clearStopped, writeStopped } from "./stopped.ts";
+import { errorTime, isDone, readMetrics } from "./run_folder.ts";
+import { type Item, runItem } from "./run_item.ts";
 import { inTurns } from "./take_turns.ts";
 
 /** How a cell ended. */
@@ -150,7 +136,7 @@ export async function runSweep(
     }
     // Cells that are done already take no time, and are counted.
     if (performance.now() >= end && !await isDone(folder)) return "settled";
-    return await runOne(item, failed, run, reporter, signal) ?? "held";
+    return await runItem(item, failed, run, reporter, signal) ?? "held";
   };
   /** Whether it is settled; not where another process runs it. */
   const settle = async ({ folder, place, description: { cell } }: Item, begun: Begun) => {
@@ -244,15 +230,6 @@ async function atRung({ folder, pause }: Item): Promise<EpochMetrics[] | null> {
 /** Milliseconds between two looks at a cell that another process runs. */
 const POLL = 500;
 
-/** A cell with what is written and told of it. */
-interface Item {
-  readonly folder: string;
-  readonly place: CellPlace;
-  readonly description: RunDescription;
-  /** The rung that it pauses at; null where it runs to its end. */
-  readonly pause: { readonly epoch: number; readonly eta: number } | null;
-}
-
 /** A cell that is to run. */
 interface Due {
   readonly item: Item;
@@ -320,103 +297,6 @@ class Pack {
   }
 }
 
-/**
- * Runs a cell, unless it is done; null where another process runs it.
- *
- * @param failedBefore Where another process has run it since: when it had failed before that.
- */
-async function runOne(
-  { folder, place, description, pause }: Item,
-  failedBefore: number | null,
-  runCell: RunCell,
-  reporter: SweepReporter,
-  signal: AbortSignal,
-): Promise<Outcome | null> {
-  const start = new Date();
-  let claim: Claim | null = null;
-  let begun = false;
-  const begin = (): void => {
-    reporter.start(place);
-    begun = true;
-  };
-  let writing: Promise<void> = Promise.resolve();
-  const epochs: EpochMetrics[] = [];
-  const onEpoch = (metrics: EpochMetrics): void => {
-    epochs.push(metrics);
-    // One after the other; what fails here fails again, and is told, when the run is published.
-    // Epochs that a run has behind it come at once, and are written at once: none is lost meanwhile.
-    writing = writing.then(() => writeMetrics(folder, [...epochs])).catch(() => {});
-    reporter.epoch(metrics, place);
-  };
-  const onStep = (progress: StepProgress): void => reporter.step(progress, place);
-  const onNote = (text: string): void => reporter.note?.(text, place);
-  try {
-    if (!await isDone(folder)) {
-      claim = await claimRun(folder);
-      // It may have become done since.
-      if (claim === null && !await isDone(folder)) return null;
-    }
-    begin();
-    if (claim === null || await isDone(folder)) {
-      await clearError(folder);
-      await clearCheckpoints(folder);
-      await clearStopped(folder);
-      return { kind: "skipped" };
-    }
-    const held = claim;
-    if (failedBefore !== null && await errorTime(folder) > failedBefore) {
-      return { kind: "failed", message: (await readRun(folder))?.error ?? "in another process" };
-    }
-    await clearTornFiles(folder);
-    await openRun(folder, description);
-    await clearStopped(folder);
-    const check = () => held.check();
-    const { cell } = description;
-    let result: CellResult | null;
-    try {
-      const hooks = { folder, signal, onStep, onEpoch, onNote, check };
-      result = await runCell(cell, pause === null ? hooks : { ...hooks, pauseAfter: pause.epoch });
-    } catch (error) {
-      if (!(error instanceof Paused)) throw error;
-      result = null;
-    } finally {
-      await writing;
-    }
-    signal.throwIfAborted();
-    if (result === null) {
-      checkEpochs(epochs);
-      await check();
-      await writeMetrics(folder, epochs);
-      const { metric } = cell.settings;
-      const score = rungScore(cell, epochs, pause!.epoch)!;
-      await writeStopped(folder, {
-        ...{ eta: pause!.eta, rung: 0, epoch: epochs.at(-1)!.epoch, epochs: cell.settings.epochs },
-        ...{ metric, score: metric === "loss" ? -score : score, dropped: null },
-      });
-      await clearError(folder);
-      return { kind: "paused", epoch: epochs.at(-1)!, epochs: cell.settings.epochs };
-    }
-    checkResult(result, cell);
-    await check();
-    await publishRun(folder, description, result, start);
-    await clearCheckpoints(folder);
-    return { kind: "done", result };
-  } catch (error) {
-    if (!begun) begin();
-    if (signal.aborted) return { kind: "interrupted" };
-    const message = error instanceof Error ? error.message : String(error);
-    if (error instanceof TakenOver) {
-      reporter.note?.(message, place);
-      return null;
-    }
-    // Where the error cannot be written either, the reporter still tells it.
-    await writeError(folder, message).catch(() => {});
-    return { kind: "failed", message };
-  } finally {
-    await claim?.release().catch(() => {});
-  }
-}
-
 /** Resolves after some milliseconds, rejects with the signal's reason when that aborts. */
 async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => {
@@ -429,34 +309,4 @@ async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
     signal.addEventListener("abort", done);
   });
   signal.throwIfAborted();
-}
-
-/** Refuses the result of a run that diverged, or that does not fit its cell. @throws RangeError. */
-export function checkResult({ epochs, predictions, splits }: CellResult, { task }: Cell): void {
-  checkEpochs(epochs);
-  const classes = task.labels.length;
-  const isClass = (index: number): boolean => index in task.labels;
-  const all = [predictions, ...Object.values(splits).map((split) => split.predictions)].flat();
-  const wrong = all.find(({ label, prediction, scores }) =>
-    !isClass(label) || !isClass(prediction) || scores.length !== classes
-  );
-  if (epochs.length === 0 || wrong !== undefined) {
-    throw new RangeError(
-      `Cannot accept the run: ` + (wrong === undefined ? "it has no epoch" : `prediction ` +
-        `${wrong.id} does not fit ${classes} classes`),
-    );
-  }
-}
-
-/** Refuses metrics that are no numbers. */
-function checkEpochs(epochs: readonly EpochMetrics[]): void {
-  for (const epoch of epochs) {
-    for (const [name, value] of Object.entries(epoch)) {
-      if (typeof value !== "number" || Number.isFinite(value)) continue;
-      throw new RangeError(
-        `Cannot accept the run: ${name} of epoch ${epoch.epoch} is ${value}; ` +
-          `lower the learning rate, or clip the gradients`,
-      );
-    }
-  }
 }

@@ -4,7 +4,8 @@ import { type Cell, cellId } from "../../lib/sweep/cell.ts";
 import type { Run } from "../../lib/sweep/run_folder.ts";
 import { runSweep } from "../../lib/sweep/runner.ts";
 import { classificationMetrics } from "../../lib/train/metrics.ts";
-import { buildTable, quantity, writeTable } from "../../lib/sweep/table.ts";
+import { quantity } from "../../lib/sweep/quantity.ts";
+import { buildTable, writeTable } from "../../lib/sweep/table.ts";
 import { tableCsv, tableMarkdown, tableText } from "../../lib/sweep/table_format.ts";
 import { cells, files, options, registry, runCell, withFolder } from "./fake_sweep.ts";
 
