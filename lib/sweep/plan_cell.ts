@@ -102,16 +102,17 @@ export function planCell(
     const sizes = { B: rows, T: length };
     /** Operations of one batch, and once of what is kept of a split. */
     const split = (name: string, size: number, roots: readonly Node[], keep: readonly Node[]) => {
+      const padded = size % rows > 0 || (roots === backward && batchSize % rows > 0);
       const parts = epochs < 2 || way.price === Infinity ? null : keptParts(
-        { roots, keep, sizes, policy, trained, ...way, name, rows: size },
+        { roots, keep, sizes, policy, trained, ...way, name, rows: size + (padded ? 1 : 0) },
       );
       if (parts === null) return { batch: operations(roots, sizes, keep), once: 0 };
       keptBytes += parts.bytes;
       const kept = [...parts.tables.keys()];
-      const features = operations(kept, sizes, kept, parts.policy);
+      const features = operations(kept, parts.sizes, kept, parts.policy);
       return {
         batch: operations(parts.roots, sizes, parts.keep, parts.policy),
-        once: Math.ceil(size / rows) * features,
+        once: Math.ceil(size / parts.sizes.B) * features,
       };
     };
     const training = backward === null

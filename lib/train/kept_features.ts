@@ -59,10 +59,16 @@ export interface KeptWay {
   readonly price: number;
   /** Whether in the host's memory, from where each step's rows are written; on the device unless so. */
   readonly host?: boolean;
+  /** Tokens that are computed at once, as far as whole batches go into them; one batch unless given. */
+  readonly tokens?: number;
 }
+
+/** Tokens that keep a device busy, so that more at once would take as long and more memory. */
+const BUSY_TOKENS = 2048;
 
 /** Ways of keeping: the first that fits is taken. */
 export const KEPT_WAYS: readonly KeptWay[] = [
+  { price: KEPT_PRICES[0], tokens: BUSY_TOKENS },
   ...KEPT_PRICES.filter((price) => price < Infinity).map((price) => ({ price })),
   { price: 64, host: true }, // only what takes many more operations than bytes
   { price: Infinity },
@@ -84,9 +90,11 @@ export interface KeptRequest {
   readonly price: number;
   /** Whether the values are kept by the host. */
   readonly host?: boolean;
+  /** Tokens that are computed at once; see {@linkcode KeptWay}. */
+  readonly tokens?: number;
   /** Part of the variables' names. */
   readonly name: string;
-  /** Rows that are kept at least; padding comes on top. */
+  /** Rows that are kept at least, that of padding among them where a batch is short. */
   readonly rows: number;
 }
 
@@ -98,7 +106,9 @@ export interface KeptParts {
   readonly policy: StoragePolicy;
   readonly roots: readonly Node[];
   readonly keep: readonly Node[];
-  /** Rows of the tables: full batches, the last of which has at least one row of padding. */
+  /** Sizes of the program that computes what is kept: B is that of one batch, or of several at once. */
+  readonly sizes: Sizes;
+  /** Rows of the tables: so many times B. */
   readonly rows: number;
   /** Bytes of the tables. */
   readonly bytes: number;
@@ -115,7 +125,8 @@ export function keptParts(
   const chosen = chooseKept(frozen, all, price, half);
   if (chosen.length === 0) return null;
 
-  const rows = (Math.floor(request.rows / sizes.B) + 1) * sizes.B;
+  const { B: together, times } = atOnce(request);
+  const rows = times * together;
   const width = (node: Node) => elements(bindShape(node.shape.slice(1), sizes));
   const tables = new Map(
     chosen.map((node, i) =>
@@ -156,12 +167,23 @@ export function keptParts(
     policy: (order) => new Set(order.filter((node) => half.has(node))),
     roots: roots.map(now),
     keep: keep.map(now),
+    sizes: { ...sizes, B: together },
     rows,
     bytes: [...tables].reduce(
       (sum, [node, table]) => sum + (host ? rows * width(node) * 4 : byteLength(table, {}, half)),
       0,
     ),
   };
+}
+
+/** Rows that are computed at once, and how often: the same each time, and nearly no more than asked for. */
+function atOnce(
+  { rows, sizes: { B, T }, tokens = 0 }: Pick<KeptRequest, "rows" | "sizes" | "tokens">,
+): { B: number; times: number } {
+  const batches = Math.ceil(rows / B);
+  const most = Math.max(1, Math.floor(tokens / (B * T)));
+  const times = Math.ceil(batches / most);
+  return { B: Math.ceil(batches / times) * B, times };
 }
 
 /** The rows of one padded length. */
@@ -185,8 +207,8 @@ export interface KeptSplit extends Omit<KeptRequest, "sizes" | "all"> {
   readonly cells?: number;
   /** Every batch to come, in order. */
   readonly batches: readonly PlannedBatch[];
-  /** A batch's inputs. */
-  readonly inputs: (batch: PlannedBatch) => Record<string, Values>;
+  /** Inputs of some examples, and padding up to so many rows. */
+  readonly inputs: (examples: PlannedBatch, rows: number) => Record<string, Values>;
 }
 
 /** A program, and its nodes that are read after it has run. */
@@ -211,18 +233,19 @@ export class KeptFeatures {
 
   /** Plans the program of one padded length on kept values; null where none is worth keeping. */
   program(T: number): KeptProgram | null {
-    const { roots, keep, rows, cells = 1, policy, trained, price, host, name } = this.#split;
+    const { batches, rows, cells = 1, ...request } = this.#split;
     const sizes = { B: rows, T };
     const all = packSizes(cells, rows, T);
     const examples = [...this.#lengths.get(T)!];
-    const parts = keptParts(
-      { roots, keep, sizes, all, policy, trained, price, host, name, rows: examples.length },
+    const padded = batches.some(({ bucketLength, indices }) =>
+      bucketLength === T && indices.length < rows
     );
+    const parts = keptParts({ ...request, sizes, all, rows: examples.length + (padded ? 1 : 0) });
     if (parts === null) return null;
     const kept = [...parts.tables.keys()];
     this.#shelves.set(T, {
       parts,
-      program: this.#session.program(kept, sizes, kept, parts.policy),
+      program: this.#session.program(kept, parts.sizes, kept, parts.policy),
       examples,
       places: new Map(examples.map((example, row) => [example, row])),
       store: new Map(),
@@ -243,14 +266,14 @@ export class KeptFeatures {
    * @returns Whether anything was to be done.
    */
   async fill(batches: readonly PlannedBatch[]): Promise<boolean> {
-    const { rows, inputs, host } = this.#split;
+    const { inputs, host } = this.#split;
     let done = false;
     for (const [length, upTo] of this.#ends(batches)) {
       const shelf = this.#shelves.get(length)!;
-      const { program, parts: { tables }, examples } = shelf;
-      for (; shelf.filled < upTo; shelf.filled += rows, done = true) {
-        const indices = examples.slice(shelf.filled, shelf.filled + rows);
-        this.#session.write(program, inputs({ indices, bucketLength: length }));
+      const { program, parts: { tables, sizes: { B } }, examples } = shelf;
+      for (; shelf.filled < upTo; shelf.filled += B, done = true) {
+        const indices = examples.slice(shelf.filled, shelf.filled + B);
+        this.#session.write(program, inputs({ indices, bucketLength: length }, B));
         if (host) {
           await this.#store(shelf);
           continue;
@@ -281,7 +304,7 @@ export class KeptFeatures {
   operations(batches: readonly PlannedBatch[]): number {
     return this.#ends(batches).reduce((sum, [length, upTo]) => {
       const { program: { plan, sizes } } = this.#shelves.get(length)!;
-      return sum + Math.ceil(upTo / this.#split.rows) * operationsOf(plan.order, sizes);
+      return sum + Math.ceil(upTo / sizes.B) * operationsOf(plan.order, sizes);
     }, 0);
   }
 

@@ -152,12 +152,12 @@ function planPrograms(
   const kept = !keeps ? null : new KeptFeatures(session, {
     ...{ ...common, name: "train", roots: backward!, keep: [] },
     batches: plans.flat().flatMap((batch) => microBatches(batch, rows)),
-    inputs: (batch) => task.trainingInputs(rowsOf(run.train, batch, rows)),
+    inputs: (examples, size) => task.trainingInputs(rowsOf(run.train, examples, size)),
   });
   const keptScores = !keeps ? null : new KeptFeatures(session, {
     ...{ ...common, name: "validation", roots: [scores], keep: [scores] },
     batches: validation.batches,
-    inputs: (batch) => task.scoringInputs(rowsOf(run.validation, batch, rows)),
+    inputs: (examples, size) => task.scoringInputs(rowsOf(run.validation, examples, size)),
   });
   // What is kept is there for all cells already; what is computed again must stay as it is.
   const share = (program: PackedProgram) =>

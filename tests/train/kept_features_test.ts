@@ -160,20 +160,26 @@ gpuTest("of a head alone, nothing before it runs in a step", async (gpu) => {
   }
 });
 
-gpuTest("less is kept under a budget, and nothing where nothing fits", async (gpu) => {
-  const at = async (execution: Partial<Execution>) =>
-    (await run(gpu, llamaConfig, "adapter", {}, execution)).outcome;
-  const plain = await at({ keepFeatures: "never" });
-  const kept = await at({});
-  assert(kept.memory.byRole.kept > 0 && kept.memory.total > plain.memory.total);
-  const fitting = await at({ memory: kept.memory.total });
-  assertEquals(fitting.memory, kept.memory);
-  const tight = await at({ memory: kept.memory.total - 1 });
-  assert(tight.memory.byRole.kept < kept.memory.byRole.kept);
-  assert(tight.memory.total < kept.memory.total);
-  assertEquals((await at({ memory: plain.memory.total })).memory.byRole.kept, 0);
-  for (const one of [fitting, tight]) assertEquals(one.trained, plain.trained);
-});
+gpuTest(
+  "under a budget less is computed at once, less is kept, and nothing where nothing fits",
+  async (gpu) => {
+    const at = async (execution: Partial<Execution>) =>
+      (await run(gpu, llamaConfig, "adapter", {}, execution)).outcome;
+    const plain = await at({ keepFeatures: "never" });
+    const kept = await at({});
+    assert(kept.memory.byRole.kept > 0 && kept.memory.total > plain.memory.total);
+    const fitting = await at({ memory: kept.memory.total });
+    assertEquals(fitting.memory, kept.memory);
+    const apart = await at({ memory: kept.memory.total - 1 });
+    assert(apart.memory.total < kept.memory.total);
+    assert(apart.memory.activations < kept.memory.activations);
+    const tight = await at({ memory: apart.memory.total - 1 });
+    assert(tight.memory.byRole.kept < apart.memory.byRole.kept);
+    assert(tight.memory.total < apart.memory.total);
+    assertEquals((await at({ memory: plain.memory.total })).memory.byRole.kept, 0);
+    for (const one of [fitting, apart, tight]) assertEquals(one.trained, plain.trained);
+  },
+);
 
 for (const precision of ["f32", "f16"] as const) {
   gpuTest(
@@ -183,12 +189,13 @@ for (const precision of ["f32", "f16"] as const) {
         await run(gpu, bertConfig, "head", { precision }, execution, resume);
       const plain = await at({ keepFeatures: "never" });
       const onDevice = await at({});
-      const { total, byRole } = onDevice.outcome.memory;
+      const inBatches = await at({ memory: onDevice.outcome.memory.total - 1 });
+      const { total, byRole } = inBatches.outcome.memory;
       const checkpoint = { steps: 5 };
       const byHost = await at({ memory: total - 1, checkpoint });
       assert(byRole.kept > 0);
       assertEquals(byHost.outcome.memory.byRole.kept, 0);
-      assertEquals(byHost.outcome.operations, onDevice.outcome.operations);
+      assertEquals(byHost.outcome.operations, inBatches.outcome.operations);
       assert(byHost.outcome.operations < plain.outcome.operations);
       assertEquals(results(byHost), results(plain));
       const rest = await at({ memory: total - 1, checkpoint }, byHost.saved[1]);
