@@ -1,6 +1,14 @@
 import { type Kernel, kernel } from "./kernel.ts";
 import { reduction } from "./reduce.ts";
 
+/** WGSL by which one invocation adds `total`, times the factor where there is one, to the step's slot. */
+export function recordTotal(scaled: boolean): string {
+  return `    let loss = total${scaled ? " * factor[0]" : ""};
+    let slot = step_count[0] % p.capacity;
+    losses[slot] = losses[slot] + loss;
+    losses[(slot + 1u) % p.capacity] = 0.0;`;
+}
+
 const make = (scaled: boolean): Kernel =>
   kernel({
     name: "record",
@@ -15,10 +23,7 @@ const make = (scaled: boolean): Kernel =>
   for (var i = lane; i < p.count; i += ${wg}u) { total += terms[i]; }
   total = reduce_sum(total, lane);
   if (lane == 0u) {
-    let loss = total${scaled ? " * factor[0]" : ""};
-    let slot = step_count[0] % p.capacity;
-    losses[slot] = losses[slot] + loss;
-    losses[(slot + 1u) % p.capacity] = 0.0;
+${recordTotal(scaled)}
   }`,
   });
 

@@ -5,6 +5,7 @@ import { slice } from "../ops/concat.ts";
 import { add } from "../ops/elementwise.ts";
 import { fill } from "../ops/fill.ts";
 import { record } from "../ops/record.ts";
+import { recordWithGradient } from "../ops/recorded_cross_entropy.ts";
 import type { Update } from "./optimizer.ts";
 
 /**
@@ -41,5 +42,5 @@ export function packedBackwardRoots(
     boundaries,
     into: (parameter, part) => accumulateGradient(variables.get(parameter)!, part),
   });
-  return [...recorded, ...[...gradients.values()].flat()];
+  return recordWithGradient(recorded, [...gradients.values()].flat());
 }

@@ -55,6 +55,7 @@ const FULL_INPUTS: Record<string, number | "all"> = {
   grad_norm_partials: "all",
   adamw: "all",
   small_update: "all",
+  recorded_cross_entropy: "all",
 };
 
 for (const [family, config] of Object.entries(FAMILIES)) {

@@ -18,7 +18,7 @@ import "../../lib/train/trainer.ts"; // defines every operation that there is
 
 /** Operations that training alone needs: they have no lowering. */
 const TRAINING = new Set(
-  ("cross_entropy dropout layer_statistics layer_weight_parts rms_factor rms_weight_parts " +
+  ("cross_entropy recorded_cross_entropy dropout layer_statistics layer_weight_parts rms_factor rms_weight_parts " +
     "accumulate record advance adamw adafactor grad_norm_partials clip_coefficient small_update " +
     "update_loss_scale embedding_grad_into einsum_into sum_into rows join_rows " +
     "attention_grad_queries attention_grad_keys").split(" "),
