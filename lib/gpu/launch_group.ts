@@ -51,18 +51,20 @@ export function operand(bound: Node | Operand): Operand {
 /**
  * Launches of one kernel on the same buffers as one each.
  *
+ * @param node Whose launches they are.
  * @param extent Bytes that a member binds under a name, from the first of its operand's memory on.
  * @param maxBinding Largest binding, bytes: where all members' operands would take more, each is
  *   launched by itself.
  */
 export function together(
+  node: Node,
   members: readonly Member[],
   plan: Plan,
   extent: (member: Member, name: string) => Extent,
   maxBinding: number,
 ): Prepared[] {
   const kernels = new Map<Kernel, number>();
-  const bufferOf = buffers(plan, maxBinding);
+  const bufferOf = buffers(node, plan, maxBinding);
   const sets = Map.groupBy(members, ({ kernel, tune, bind }) => {
     const number = kernels.get(kernel) ?? kernels.size;
     kernels.set(kernel, number);
@@ -94,21 +96,22 @@ function one(
 /** Every adapter's alignment of a binding is a divisor of it. */
 const ALIGNMENT = 256;
 
-/** Tells nodes in one buffer by a name for it. */
-function buffers(plan: Plan, maxBinding: number): (node: Node) => string {
+/** Tells what a node binds in one buffer by a name for it. */
+function buffers({ op, ...node }: Node, plan: Plan, maxBinding: number): (bound: Node) => string {
+  const lists = op.together?.({ op, ...node }) ?? [];
   const bytes = new Map<Role, number>();
-  for (const node of plan.order) {
-    if (node.op.leaf !== "variable") continue;
-    const { role } = variableAttributes(node);
-    bytes.set(role, (bytes.get(role) ?? 0) + paddedBytes(byteLength(node, {}, plan.half)));
+  for (const leaf of plan.order) {
+    if (leaf.op.leaf !== "variable") continue;
+    const { role } = variableAttributes(leaf);
+    bytes.set(role, (bytes.get(role) ?? 0) + paddedBytes(byteLength(leaf, {}, plan.half)));
   }
-  return (node) => {
-    const { of } = placeOf(plan.windows, node);
+  return (bound) => {
+    const { of } = placeOf(plan.windows, bound);
     if (of.op.leaf !== "variable") return `${of.id} ${of.op.name}`;
-    // Groups ask for them to lie together, see `Op.together`; but for buffers that could not be bound.
+    // They are laid out so, but for buffers that could not be bound.
     const { role, name } = variableAttributes(of);
-    const shared = (role === "trainable" || role === "gradient") && bytes.get(role)! <= maxBinding;
-    return shared ? role : `variable ${name}`;
+    const list = lists.findIndex((own) => own.includes(of));
+    return list >= 0 && bytes.get(role)! <= maxBinding ? `list ${list}` : `variable ${name}`;
   };
 }
 
@@ -140,6 +143,7 @@ export function launchParams(
     const row = {
       ...member.params,
       [FIRST_GROUP]: first,
+      groups: member.groups,
       ...Object.fromEntries(
         Object.entries({ ...kernel.reads, ...kernel.writes }).map(([name, element]) => {
           const vector = /^vec4<(.*)>$/.exec(element);

@@ -30,7 +30,7 @@ import {
   span,
   together,
 } from "./launch_group.ts";
-import { chooseKernel, noteUse } from "./tuning.ts";
+import { chooseKernel, chooseKernels, noteUse } from "./tuning.ts";
 
 /** Where memory lies: from which byte of a buffer on. */
 export interface Place {
@@ -75,6 +75,7 @@ export class Program {
         choices.push(choice);
         return chooseKernel(gpu, choice);
       },
+      chooseEach: (choices) => chooseKernels(gpu, choices),
       within: (node, whole, element) => {
         const window = plan.windows.get(storage(node));
         return window?.of === whole &&
@@ -95,7 +96,7 @@ export class Program {
       choices = [];
       const own = node.op.run(node, context).map((one) => this.#member(one))
         .filter(({ groups }) => groups > 0);
-      if (node.op.grouped) return together(own, plan, extent, gpu.maxBinding);
+      if (node.op.grouped) return together(node, own, plan, extent, gpu.maxBinding);
       // Where each launch was chosen, they were so in order.
       if (choices.length === own.length) {
         choices.forEach((choice, i) =>

@@ -44,11 +44,35 @@ export interface KernelUse {
  * @throws RangeError where a measured choice names a kernel that the device does not run.
  */
 export function chooseKernel(gpu: Tuned, choice: KernelChoice): Kernel {
+  return take(gpu, choice, () => isMatmul(choice) ? chooseMatmul(gpu, choice.params) : undefined);
+}
+
+/**
+ * Kernels for launches that are one as far as their kernels are.
+ *
+ * @throws RangeError as {@linkcode chooseKernel}.
+ */
+export function chooseKernels(gpu: Tuned, choices: readonly KernelChoice[]): Kernel[] {
+  const names = new Map<KernelChoice, string>();
+  for (const own of Map.groupBy(choices.filter(isMatmul), ({ family }) => family).values()) {
+    const found = chooseMatmuls(gpu, own.map(({ params }) => params));
+    own.forEach((choice, i) => names.set(choice, found[i]));
+  }
+  return choices.map((choice) =>
+    take(gpu, { ...choice, family: `${choice.family} grouped` }, () => names.get(choice))
+  );
+}
+
+function isMatmul({ family }: KernelChoice): boolean {
+  return family.startsWith("matmul");
+}
+
+function take(gpu: Tuned, choice: KernelChoice, rule: () => string | undefined): Kernel {
   const [family] = choice.family.split(" ");
   const [exact, size] = [exactKey(choice), choiceKey(choice)];
   const pinned = [exact, size, family].map((key) => gpu.kernelChoices.get(key))
     .find((name) => name !== undefined);
-  const name = pinned ?? (family === "matmul" ? chooseMatmul(gpu, choice) : undefined);
+  const name = pinned ?? rule();
   const usable = usableVariants(gpu, choice);
   const found = name === undefined ? usable[0] : usable.find((kernel) => kernel.name === name);
   if (found === undefined) {
@@ -120,14 +144,14 @@ export function promisingKernels(gpu: Tuned, choice: KernelChoice, most: number)
   const { adapter, subgroup } = gpu;
   const first = chooseKernel({ adapter, subgroup, kernelChoices: new Map() }, choice);
   const usable = usableVariants(gpu, choice);
-  const isMatmul = choice.family.startsWith("matmul");
+  const matmul = isMatmul(choice);
   const blockOf = (kernel: Kernel) =>
     DIRECT_BLOCKS.find((block) => directName(block) === kernel.name);
   const cost = (kernel: Kernel) => {
-    const block = isMatmul && gpu.adapter.software ? blockOf(kernel) : undefined;
+    const block = matmul && gpu.adapter.software ? blockOf(kernel) : undefined;
     if (block !== undefined) return directTime(block, choice.params);
     // Copies into workgroup memory only add to the work there; see matmul_direct.ts.
-    if (isMatmul && gpu.adapter.software) return Infinity;
+    if (matmul && gpu.adapter.software) return Infinity;
     return Math.abs(usable.indexOf(kernel) - usable.indexOf(first));
   };
   const others = usable.filter((kernel) => kernel !== first && cost(kernel) < Infinity);
@@ -168,18 +192,37 @@ function keyOf(
   return [family, ...names.map((name) => write(name, params[name]))].join(" ");
 }
 
-function chooseMatmul({ adapter, subgroup }: Tuned, { params, parts }: KernelChoice): string {
-  const own = parts ?? [params];
-  return adapter.software ? directFor(own, subgroup) : tileFor(own);
+function chooseMatmul({ adapter, subgroup }: Tuned, params: Params): string {
+  return adapter.software ? directFor([params], subgroup)[0] : tileFor([params]);
 }
 
-/** The block of least estimated time for all parts; the first of equals. */
-function directFor(parts: readonly Params[], subgroup: number): string {
+/** Of products that are one launch for each kernel. */
+function chooseMatmuls({ adapter, subgroup }: Tuned, parts: readonly Params[]): string[] {
+  if (adapter.software) return directFor(parts, subgroup);
+  const name = tileFor(parts);
+  return parts.map(() => name);
+}
+
+/**
+ * A block for each part: those of least estimated time, with what a launch of each takes; the first
+ * of equals. One more is added as long as it saves more than that.
+ */
+function directFor(parts: readonly Params[], subgroup: number): string[] {
   const blocks = DIRECT_BLOCKS.filter((block) => !block.subgroup || block.lanes === subgroup);
-  const times = blocks.map((block) =>
-    parts.reduce((sum, params) => sum + directTime(block, params), 0)
-  );
-  return directName(blocks[times.indexOf(Math.min(...times))]);
+  const times = blocks.map((block) => parts.map((params) => directTime(block, params)));
+  let chosen = parts.map(() => -1);
+  let least = Infinity;
+  for (;;) {
+    const next = times.map((own, i) =>
+      chosen.map((before, part) => before < 0 || own[part] < times[before][part] ? i : before)
+    );
+    const sums = next.map((own) =>
+      new Set(own).size * LAUNCH + own.reduce((sum, i, part) => sum + times[i][part], 0)
+    );
+    const best = sums.indexOf(Math.min(...sums));
+    if (sums[best] >= least) return chosen.map((i) => directName(blocks[i]));
+    [chosen, least] = [next[best], sums[best]];
+  }
 }
 
 // Nanoseconds of one core for vectors of eight, as measured on lavapipe (AVX2-class CPU).
@@ -187,6 +230,7 @@ const LOAD = 5;
 const MULTIPLY_ADD = 1;
 const STORE = 8;
 const GROUP = 300;
+const LAUNCH = 20000;
 
 /** Nanoseconds that two cores take for a product by register blocks, estimated. */
 function directTime({ axis, rows, cols, lanes, subgroup }: DirectBlock, p: Params): number {

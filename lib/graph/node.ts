@@ -91,6 +91,8 @@ export interface RunContext {
   readonly maxBinding: number;
   /** Chooses among kernels that do the same; see `lib/gpu/tuning.ts`. */
   readonly choose: (choice: KernelChoice) => Kernel;
+  /** Does so for launches that are one as far as their kernels are. */
+  readonly chooseEach: (choices: readonly KernelChoice[]) => Kernel[];
   /** Whether a node's memory is that of another from an element on, see {@linkcode Op.placed}. */
   readonly within: (node: Node, whole: Node, element: number) => boolean;
   /** Bound shape of a node. */
@@ -102,8 +104,6 @@ export interface KernelChoice {
   readonly family: string;
   readonly variants: readonly Kernel[];
   readonly params: Params;
-  /** Those of all launches that are to be one, where they are; `params` are the largest's. */
-  readonly parts?: readonly Params[];
 }
 
 /** An operation: shape rule, dispatches, backward, ONNX lowering. Untyped side, as graph walkers see it. */

@@ -49,6 +49,7 @@ function roles({ inputs, attributes }: Node): Node[][] {
 
 const adamwOp = op<AdamWAttributes>({
   name: "adamw",
+  groupable: true,
   // Two moments, their corrections, root, quotient, decay.
   flops: ({ inputs }, { count }) =>
     inputs.slice(0, count).reduce((sum, parameter) => sum + 16 * sizeOf(parameter), 0),

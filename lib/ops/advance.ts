@@ -3,6 +3,7 @@ import { type Node, op } from "../graph/node.ts";
 
 const advanceOp = op<null>({
   name: "advance",
+  groupable: true,
   inPlace: true,
   shape: ([step]) => step.shape,
   dtype: ([step]) => step.dtype,

@@ -12,6 +12,7 @@ import { neighbourRuns, neighbourTable, sizeOf } from "./update_blocks.ts";
 
 const partialsOp = op<null>({
   name: "grad_norm_partials",
+  groupable: true,
   flops: ({ inputs: [_, __, ...gradients] }) =>
     gradients.reduce((sum, gradient) => sum + 2 * sizeOf(gradient), 0),
   inPlace: true,
@@ -41,6 +42,7 @@ const partialsOp = op<null>({
 
 const clipOp = op<{ maxNorm: number | null }>({
   name: "clip_coefficient",
+  groupable: true,
   flops: ({ inputs: [_, partials] }, __, shape) => elements(shape(partials)),
   inPlace: true,
   shape: ([clip]) => clip.shape,

@@ -6,6 +6,7 @@ import { summed } from "./sum.ts";
 
 const recordOp = op<null>({
   name: "record",
+  groupable: true,
   inPlace: true,
   shape: ([losses]) => losses.shape,
   run: ({ inputs: [losses, step_count, terms, factor] }, _, { shape }) => [{

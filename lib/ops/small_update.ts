@@ -23,6 +23,7 @@ const bytesOf = (nodes: readonly Node[]) =>
 
 const smallUpdateOp = op<SmallUpdate>({
   name: "small_update",
+  groupable: true,
   // Its square, and what AdamW takes.
   flops: ({ inputs }, { count }) =>
     inputs.slice(0, count).reduce((sum, parameter) => sum + 18 * sizeOf(parameter), 0),

@@ -23,8 +23,8 @@ const MOST = 64;
  * stay as they are to the bit; what each works on alone is put side by side in memory.
  *
  * Of one kind are nodes of one operation whose operands, one by one, are taken from the same tensor,
- * or are variables of the same role, or results of another such group; and which are joined to the
- * same tensor, or added to variables, or neither.
+ * or are variables of the same role, or constants, or results of another such group; and which are
+ * joined to the same tensor, or update variables, or neither.
  */
 export function group(program: Rewritten, keep: readonly Node[], sizes: Sizes): Rewritten {
   const order = topological(program.roots);
@@ -65,8 +65,7 @@ function findGroups(
   }
   const shapeOf = (node: Node) => bindShape(node.shape, sizes);
   const isCandidate = (node: Node) =>
-    node.op.groupable === true && node.dtype === "f32" && !fixed.has(node) &&
-    !(node.op.inPlace && users.has(node)) && node.op.flops(node, shapeOf) <= LARGE;
+    node.op.groupable === true && !fixed.has(node) && node.op.flops(node, shapeOf) <= LARGE;
   /** The tensor that a node is joined to. */
   const joinOf = (node: Node): Node | undefined => {
     const joins = (users.get(node) ?? []).filter(({ op }) => op.placed !== undefined);
@@ -79,9 +78,10 @@ function findGroups(
   const kindOf = (node: Node): number => {
     const known = kinds.get(node);
     if (known !== undefined) return known;
-    const { op, inputs } = node;
+    const { op, dtype, inputs } = node;
     const key = [
       op.name,
+      dtype,
       half.has(node),
       op.inPlace ? "into" : joinOf(node)?.id ?? "free",
       ...inputs.map((input) => classOf(sourceOf(input, half, sizes).node)),
@@ -93,8 +93,9 @@ function findGroups(
   };
   const classOf = (node: Node): string => {
     if (isCandidate(node)) return `kind ${kindOf(node)}`;
-    const role = node.op.leaf === "variable" ? variableAttributes(node).role : undefined;
-    return role === "trainable" || role === "gradient" ? role : `${node.id}`;
+    if (node.op.leaf === "constant") return "constant";
+    const role = node.op.leaf === "variable" ? variableAttributes(node).role : "weight";
+    return role === "weight" || role === "kept" ? `${node.id}` : role;
   };
   const found = Map.groupBy(order.filter(isCandidate), kindOf);
   return [...found.values()].flatMap((members): Group[] => {
@@ -159,7 +160,7 @@ function regroup(
     const placed = { ...whole, id: next++ };
     if (half.has(members[0])) halves.add(placed);
     if (join !== undefined) set(join, placed);
-    members.forEach((node, i) => set(node, parts[i] === null ? placed : parts[i](placed, next++)));
+    members.forEach((node, i) => set(node, parts[i](placed, next++)));
     active.delete(own);
   };
   order.forEach(emit);

@@ -5,9 +5,16 @@
  */
 
 import { copyRun } from "../../../kernels/copy_run.ts";
-import type { Kernel } from "../../../kernels/kernel.ts";
-import { variableAttributes } from "../leaves.ts";
-import type { Dispatch, KernelChoice, Node, Op, Operand, RunContext } from "../node.ts";
+import { constant, constantAttributes } from "../leaves.ts";
+import {
+  type Dispatch,
+  type KernelChoice,
+  type Node,
+  type Op,
+  type Operand,
+  type RunContext,
+  storage,
+} from "../node.ts";
 import { bindShape, elements, type Sizes } from "../shape.ts";
 import { derived } from "./fused_op.ts";
 
@@ -38,12 +45,12 @@ const PART = 128;
  * One node for a group: the tensor that its members are joined to; the first variable, where they
  * add to variables; or one in which they lie side by side.
  *
- * @returns The node, and what makes of it each member's value; null where that is a variable.
+ * @returns The node, and what makes of it each member's value.
  */
 export function groupNode(
   { members, join }: Group,
   { now, source, sizes }: Around,
-): { whole: Node; parts: (((whole: Node, id: number) => Node) | null)[] } {
+): { whole: Node; parts: ((whole: Node, id: number) => Node)[] } {
   const [first] = members;
   const counts = members.map(({ shape }) => elements(bindShape(shape, sizes)));
   const within = new Set(members);
@@ -61,31 +68,37 @@ export function groupNode(
   const inputs = others.map(now);
   const taken = new Map<Node, number>();
   const operands = new Map<Node, { readonly input: number; readonly start: number }>();
-  for (const node of members.flatMap(({ inputs }) => inputs)) {
-    const { node: from, start } = source(node);
+  const take = (node: Node, { node: from, start }: Source) => {
     const input = taken.get(from) ?? inputs.push(from) - 1;
     taken.set(from, input);
     operands.set(node, { input, start });
-  }
+  };
+  const together = first.inputs.map((_, position) => {
+    const own = [...new Set(members.map(({ inputs }) => inputs[position]))];
+    const tables = own.length > 1 && own.every(({ op }) => op.leaf === "constant")
+      ? oneTable(own, sizes)
+      : undefined;
+    own.forEach((node, i) => take(node, tables?.[i] ?? source(node)));
+    return own.map((node) => operands.get(node)!.input);
+  });
   const shape = first.op.inPlace ? first.shape : join?.shape ?? [end];
-  const work: Work = { members, join, others, starts, counts, operands };
+  const work: Work = { members, join, others, starts, counts, operands, together };
   const whole: Node = {
     id: -1,
     op: groupOp(work, sizes),
     inputs,
     attributes: null,
     shape,
-    dtype: "f32",
+    dtype: first.dtype,
   };
-  const parts = members.map((node, i) =>
-    first.op.inPlace ? null : (whole: Node, id: number): Node => ({
-      ...node,
-      id,
-      op: partOp(starts[i]),
-      inputs: [whole],
-      attributes: null,
-    })
-  );
+  const parts = members.map((node, i) => (whole: Node, id: number): Node => ({
+    ...node,
+    id,
+    ...node.op.inPlace
+      ? { op: updatedOp, inputs: [whole.inputs[operands.get(node.inputs[0])!.input], whole] }
+      : { op: partOp(starts[i]), inputs: [whole] },
+    attributes: null,
+  }));
   return { whole, parts };
 }
 
@@ -97,6 +110,26 @@ interface Work extends Group {
   readonly counts: readonly number[];
   /** Where what a member reads lies: in which input, and from which element on. */
   readonly operands: ReadonlyMap<Node, { readonly input: number; readonly start: number }>;
+  /** For each input of a member: which of the node's all members have there. */
+  readonly together: readonly (readonly number[])[];
+}
+
+/** Constants behind each other in one. */
+function oneTable(constants: readonly Node[], sizes: Sizes): Source[] {
+  const shapes = constants.map(({ shape }) => bindShape(shape, sizes));
+  let end = 0;
+  const starts = shapes.map((shape) => {
+    const start = end;
+    end += Math.ceil(elements(shape) / PART) * PART;
+    return start;
+  });
+  const [{ dtype }] = constants;
+  const node = constant([end], dtype, () => {
+    const table = dtype === "f32" ? new Float32Array(end) : new Uint32Array(end);
+    constants.forEach((one, i) => table.set(constantAttributes(one).compute(shapes[i]), starts[i]));
+    return table;
+  });
+  return starts.map((start) => ({ node, start }));
 }
 
 function groupOp(work: Work, sizes: Sizes): Op {
@@ -114,12 +147,10 @@ function groupOp(work: Work, sizes: Sizes): Op {
     ),
     inPlace,
     grouped: true,
+    adjacent: () => members.flatMap((member) => member.op.adjacent?.(member) ?? []),
     together: ({ inputs }) =>
-      (["trainable", "gradient"] as const).map((role) =>
-        inputs.filter((node) =>
-          node.op.leaf === "variable" && variableAttributes(node).role === role
-        )
-      ),
+      work.together.map((own) => own.map((input) => storage(inputs[input])))
+        .filter((own) => own.length > 1 && own.every(({ op }) => op.leaf === "variable")),
     placed: join && (() => {
       const places = join.op.placed!(join, sizes);
       return others.map((node) => places[join.inputs.indexOf(node)]);
@@ -148,12 +179,18 @@ function launches(
   { members, starts, counts, operands }: Work,
   context: RunContext,
 ): Dispatch[] {
-  const chosen = choose(members, context);
-  const own: RunContext = { ...context, choose: (choice) => chosen.get(choice.family)! };
+  const choices: KernelChoice[] = [];
+  const note = (choice: KernelChoice) => {
+    choices.push(choice);
+    return choice.variants[0];
+  };
+  for (const member of members) member.op.run(member, { ...context, choose: note });
+  const chosen = context.chooseEach(choices).values();
+  const own: RunContext = { ...context, choose: () => chosen.next().value! };
   return members.flatMap((member, i) =>
     member.op.run(member, own).map((dispatch) => ({
       ...dispatch,
-      bind: replaced(dispatch.bind, (bound, rows) => {
+      bind: replaced(dispatch.bind, (bound, { rows, bytes }) => {
         let at = bound;
         while (at.op.view && !operands.has(at)) at = at.inputs[0];
         const width = elements(context.shape(bound).slice(1));
@@ -163,42 +200,27 @@ function launches(
           return { node, elements: { start: starts[i] + skipped, count: counts[i] } };
         }
         const { input, start } = operands.get(at)!;
+        if (bytes !== undefined) return { node: node.inputs[input], bytes };
         return { node: node.inputs[input], elements: { start: start + skipped, count } };
       }),
     }))
   );
 }
 
-/** One kernel for all members' launches of a family. */
-function choose(members: readonly Node[], context: RunContext): Map<string, Kernel> {
-  const choices: KernelChoice[] = [];
-  const note = (choice: KernelChoice) => {
-    choices.push(choice);
-    return choice.variants[0];
-  };
-  for (const member of members) member.op.run(member, { ...context, choose: note });
-  return new Map(
-    [...Map.groupBy(choices, ({ family }) => family)].map(([family, own]) => {
-      if (own.length === 1) return [family, context.choose(own[0])];
-      const size = ({ params: { m, n, k } }: KernelChoice) => m * n * k;
-      const [largest] = own.toSorted((a, b) => size(b) - size(a));
-      const parts = own.map(({ params }) => params);
-      return [family, context.choose({ ...largest, family: `${family} × ${own.length}`, parts })];
-    }),
-  );
-}
-
 function replaced(
   bind: Dispatch["bind"],
-  by: (node: Node, rows: Operand["rows"]) => Operand,
+  by: (node: Node, range: Pick<Operand, "rows" | "bytes">) => Operand,
 ): Dispatch["bind"] {
   return Object.fromEntries(
     Object.entries(bind).map(([name, bound]) => [
       name,
-      "node" in bound ? by(bound.node, bound.rows) : by(bound, undefined),
+      "node" in bound ? by(bound.node, bound) : by(bound, {}),
     ]),
   );
 }
+
+/** A member's variable, once the group has updated it. */
+const updatedOp: Op = { ...derived("updated", () => [], [], () => []), inPlace: true };
 
 /** A member's value. */
 function partOp(start: number): Op {

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Random } from "../../../lib/data/random.ts";
 import type { Gpu } from "../../../lib/gpu/device.ts";
-import { Session } from "../../../lib/gpu/session.ts";
+import { Session, type Values } from "../../../lib/gpu/session.ts";
 import { input, variable, variableAttributes } from "../../../lib/graph/leaves.ts";
 import { type Node, topological } from "../../../lib/graph/node.ts";
 import { operationsOf } from "../../../lib/graph/operations.ts";
@@ -14,6 +14,7 @@ import { relu } from "../../../lib/ops/activations.ts";
 import { einsum, einsumInto } from "../../../lib/ops/einsum.ts";
 import { scale } from "../../../lib/ops/elementwise.ts";
 import { joinRows, rows } from "../../../lib/ops/rows.ts";
+import { buildUpdate } from "../../../lib/train/optimizer.ts";
 import { gpuTest } from "../../check_op.ts";
 
 /** What a program of cells is made of. */
@@ -78,10 +79,17 @@ interface Found {
   readonly operations: number;
 }
 
+interface Graph {
+  readonly roots: readonly Node[];
+  readonly keep: readonly Node[];
+  /** Starts of variables; random numbers unless given. */
+  readonly initial?: ReadonlyMap<string, Values>;
+}
+
 /** Runs a program twice under some passes; all that it leaves, as bits. */
 async function run(
   gpu: Gpu,
-  { roots, keep }: { roots: readonly Node[]; keep: readonly Node[] },
+  { roots, keep, initial }: Graph,
   passes: readonly Pass[],
   policy?: StoragePolicy,
 ): Promise<Found> {
@@ -103,8 +111,18 @@ async function run(
       const count = elements(node.shape as number[]);
       return Float32Array.from({ length: count }, () => own.normal());
     };
-    const variables = session.variables(["weight", "trainable", "gradient"]);
-    for (const [name, node] of variables) session.upload(name, random(name, node));
+    const variables = session.variables([
+      "weight",
+      "trainable",
+      "gradient",
+      "optimizer",
+      "control",
+    ]);
+    for (const [name, node] of variables) {
+      const positive = /moment/.test(name);
+      const start = random(name, node).map((value) => positive ? Math.abs(value) : value);
+      session.upload(name, initial?.get(name) ?? start);
+    }
     session.write(
       program,
       Object.fromEntries([...program.inputs].map(([name, node]) => [name, random(name, node)])),
@@ -128,7 +146,7 @@ async function run(
 
 async function expectSame(
   gpu: Gpu,
-  program: { roots: readonly Node[]; keep: readonly Node[] },
+  program: Graph,
   before: readonly Pass[],
   policy?: StoragePolicy,
 ): Promise<{ plain: number; grouped: number }> {
@@ -203,3 +221,22 @@ gpuTest("group() leaves two sums into one variable apart", async (gpu) => {
   const { plain, grouped } = await expectSame(gpu, { roots: [product(), product()], keep: [] }, []);
   assertEquals([plain, grouped], [2, 2]);
 });
+
+for (const [what, inner, launches] of [["few", 8, 1], ["many", 80, 4]] as const) {
+  gpuTest(`group() updates cells of ${what} parameters in ${launches} launches`, async (gpu) => {
+    const updates = [3e-3, 1e-2, 0.1].map((learningRate, i) =>
+      buildUpdate({
+        parameters: [[inner, 12 + i], [7], [64, inner]].map((shape, j) =>
+          variable(`cells.${i}/${j}`, shape, "trainable")
+        ),
+        ...{ steps: 4 + i, warmupSteps: i, learningRate, clipNorm: i === 1 ? null : 0.5 + i },
+        ...{ schedule: "linear", beta1: 0.9, beta2: 0.99, epsilon: 1e-8 },
+        ...{ weightDecay: 0.1 * i, decay: "matrices", prefix: `cells.${i}/` },
+      })
+    );
+    const roots = updates.flatMap(({ roots }) => roots);
+    const initial = new Map(updates.flatMap(({ initial }) => [...initial]));
+    const { plain, grouped } = await expectSame(gpu, { roots, keep: [], initial }, []);
+    assertEquals([plain, grouped], [3 * launches, launches]);
+  });
+}
