@@ -50,17 +50,31 @@ export function chooseKernel(gpu: Tuned, choice: KernelChoice): Kernel {
 /**
  * Kernels for launches that are one as far as their kernels are.
  *
+ * On a GPU a launch more costs such small products more than loads that are not of vectors.
+ *
  * @throws RangeError as {@linkcode chooseKernel}.
  */
 export function chooseKernels(gpu: Tuned, choices: readonly KernelChoice[]): Kernel[] {
+  const wanted = gpu.adapter.software ? choices : commonFamilies(choices);
   const names = new Map<KernelChoice, string>();
-  for (const own of Map.groupBy(choices.filter(isMatmul), ({ family }) => family).values()) {
+  for (const own of Map.groupBy(wanted.filter(isMatmul), ({ family }) => family).values()) {
     const found = chooseMatmuls(gpu, own.map(({ params }) => params));
     own.forEach((choice, i) => names.set(choice, found[i]));
   }
-  return choices.map((choice) =>
+  return wanted.map((choice) =>
     take(gpu, { ...choice, family: `${choice.family} grouped` }, () => names.get(choice))
   );
+}
+
+/** The same choices, each of the family that most of them can be of. */
+function commonFamilies(choices: readonly KernelChoice[]): KernelChoice[] {
+  const offers = choices.map((choice) => [choice, ...choice.others ?? []]);
+  const uses = (name: string) =>
+    offers.filter((own) => own.some(({ family }) => family === name)).length;
+  return choices.map((choice, i) => {
+    const [best] = offers[i].toSorted((a, b) => uses(b.family) - uses(a.family));
+    return { ...choice, family: best.family, variants: best.variants };
+  });
 }
 
 function isMatmul({ family }: KernelChoice): boolean {

@@ -104,6 +104,8 @@ export interface KernelChoice {
   readonly family: string;
   readonly variants: readonly Kernel[];
   readonly params: Params;
+  /** Other families that do the same, if more slowly: one may suit more of several launches. */
+  readonly others?: readonly Pick<KernelChoice, "family" | "variants">[];
 }
 
 /** An operation: shape rule, dispatches, backward, ONNX lowering. Untyped side, as graph walkers see it. */
@@ -185,6 +187,8 @@ export interface OpDefinition<A> {
   readonly adjacent?: (node: Node) => readonly (readonly Node[])[];
   /** See {@linkcode Op.groupable}. */
   readonly groupable?: boolean;
+  /** See {@linkcode Op.grouped}. */
+  readonly grouped?: boolean;
   /** Gradients end here: its inputs count as constants. */
   readonly stopsGradient?: boolean;
   /** See {@linkcode Op.taken}. */
@@ -260,6 +264,7 @@ export function op<A>(definition: OpDefinition<A>): OpFunction<A> {
     inPlace: definition.inPlace,
     adjacent: definition.adjacent,
     groupable: definition.groupable,
+    grouped: definition.grouped,
     stopsGradient: definition.stopsGradient,
     taken: taken && ((node, sizes) => taken(node, node.attributes as A, sizes)),
     placed: placed && ((node, sizes) => placed(node, node.attributes as A, sizes)),

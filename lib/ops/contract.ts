@@ -7,7 +7,7 @@
 import type { Params } from "../../kernels/kernel.ts";
 import type { MatmulSignature } from "../../kernels/matmul.ts";
 import { matmulVariants } from "../../kernels/matmul_variants.ts";
-import type { Dispatch, Node, RowRange, RunContext } from "../graph/node.ts";
+import type { Dispatch, KernelChoice, Node, RowRange, RunContext } from "../graph/node.ts";
 import { elements, formatShape } from "../graph/shape.ts";
 import { rowShards } from "./row_shards.ts";
 import { type Axis, classify, parseSubscripts, type Subscripts } from "./subscripts.ts";
@@ -106,9 +106,9 @@ export function contract(
       rows !== undefined && large!.operand === x ? { node, rows } : node;
     return {
       kernel: context.choose({
-        family: `matmul ${JSON.stringify(signature)}`,
-        variants: matmulVariants(signature),
+        ...variants(signature),
         params,
+        others: unaligned(signature, params).map(variants),
       }),
       bind: {
         a: bound("a", a),
@@ -119,6 +119,19 @@ export function contract(
       params,
     };
   });
+}
+
+function variants(signature: MatmulSignature): Pick<KernelChoice, "family" | "variants"> {
+  return { family: `matmul ${JSON.stringify(signature)}`, variants: matmulVariants(signature) };
+}
+
+/** Signatures without alignment, by each dimension that an operand has a unit stride along. */
+function unaligned({ aUnit, bUnit, ...rest }: MatmulSignature, params: Params): MatmulSignature[] {
+  const aUnits = params.a_m === 1 && params.a_k === 1 ? ["k", "m"] as const : [aUnit];
+  const bUnits = params.b_k === 1 && params.b_n === 1 ? ["n", "k"] as const : [bUnit];
+  return aUnits.flatMap((aUnit) =>
+    bUnits.map((bUnit) => ({ aUnit, bUnit, ...rest, aligned: false }))
+  );
 }
 
 /** Whether loads of four along the unit strides never straddle anything. */

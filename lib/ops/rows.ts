@@ -69,6 +69,7 @@ interface Join extends Shares {
 
 const joinRowsOp: OpFunction<Join> = op<Join>({
   name: JOIN,
+  grouped: true,
   shape: (parts, { total, count }) => {
     const [, ...row] = parts[0].shape;
     for (const { shape, dtype } of parts) {
@@ -97,6 +98,7 @@ const joinRowsOp: OpFunction<Join> = op<Join>({
         `Cannot join ${of} shares of ${bindDim(count, sizes)} rows into [${shape(y)}]`,
       );
     }
+    // One launch for the same part at several places.
     return Array.from({ length: of }, (_, index) => index).flatMap((index): Dispatch[] => {
       const start = index * n;
       const x = y.inputs[indices.indexOf(index)];

@@ -1,9 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { Random } from "../../../lib/data/random.ts";
 import type { Gpu } from "../../../lib/gpu/device.ts";
+import { chooseKernels, type Tuned } from "../../../lib/gpu/tuning.ts";
 import { Session, type Values } from "../../../lib/gpu/session.ts";
 import { input, variable, variableAttributes } from "../../../lib/graph/leaves.ts";
-import { type Node, topological } from "../../../lib/graph/node.ts";
+import { type KernelChoice, type Node, topological } from "../../../lib/graph/node.ts";
 import { operationsOf } from "../../../lib/graph/operations.ts";
 import { fuse } from "../../../lib/graph/passes/fuse.ts";
 import { group } from "../../../lib/graph/passes/group.ts";
@@ -195,6 +196,38 @@ gpuTest("group() changes no bit of what is stored in half precision", async (gpu
   const policy = halfPrecision(new Set(trained.map(({ name }) => name)));
   const { plain, grouped } = await expectSame(gpu, program, [fuse], policy);
   assert(grouped < plain - 6, `${plain} launches before, ${grouped} then`);
+});
+
+gpuTest("group() changes no bit of products by tiles", async (gpu) => {
+  for (const name of ["matmul_tiled_32", "matmul_tiled_128x8", "matmul_naive"]) {
+    gpu.kernelChoices.set("matmul", name);
+    const { plain, grouped } = await expectSame(gpu, cells(SETUPS[0][1]), [fuse]);
+    assert(grouped < plain - 6, `${plain} launches before, ${grouped} then`);
+  }
+  gpu.kernelChoices.clear();
+});
+
+Deno.test("chooseKernels() has all products in one launch on GPUs, in one for each block elsewhere", () => {
+  const product = (k: number) => {
+    const [a, b] = [input("a", [512, k], "f32"), input("b", [64, k], "f32")];
+    const node = einsum("rc,nc->rn", a, b);
+    const choices: KernelChoice[] = [];
+    node.op.run(node, {
+      ...{ sizes: {}, maxBinding: 2 ** 27, within: () => false, chooseEach: () => [] },
+      shape: ({ shape }) => shape as number[],
+      choose: (choice) => {
+        choices.push(choice);
+        return choice.variants[0];
+      },
+    });
+    return choices[0];
+  };
+  const choices = [1, 4, 64].map(product);
+  const chosen = (software: boolean, subgroup: number) =>
+    chooseKernels({ adapter: { software }, subgroup, kernelChoices: new Map() } as Tuned, choices);
+  assertEquals(new Set(chosen(false, 32)).size, 1);
+  const [odd, ...even] = chosen(true, 8);
+  assert(even.every((kernel) => kernel !== odd && kernel.reads.a === "vec4<f32>"));
 });
 
 gpuTest("group() where variables fit no common binding launches each alone", async (gpu) => {
