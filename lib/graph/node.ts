@@ -185,7 +185,7 @@ export interface OpDefinition<A> {
   readonly inPlace?: boolean;
   /** See {@linkcode Op.adjacent}. */
   readonly adjacent?: (node: Node) => readonly (readonly Node[])[];
-  /** See {@linkcode Op.groupable}. */
+  /** See {@linkcode Op.groupable}; that of an elementwise operation are unless it says no. */
   readonly groupable?: boolean;
   /** See {@linkcode Op.grouped}. */
   readonly grouped?: boolean;
@@ -263,7 +263,7 @@ export function op<A>(definition: OpDefinition<A>): OpFunction<A> {
     view: definition.view,
     inPlace: definition.inPlace,
     adjacent: definition.adjacent,
-    groupable: definition.groupable,
+    groupable: definition.groupable ?? elementwise !== undefined,
     grouped: definition.grouped,
     stopsGradient: definition.stopsGradient,
     taken: taken && ((node, sizes) => taken(node, node.attributes as A, sizes)),

@@ -5,6 +5,7 @@ import { rowShards } from "./row_shards.ts";
 
 const accumulateOp = op<null>({
   name: "accumulate",
+  groupable: true,
   flops: 1,
   inPlace: true,
   shape: ([variable, value]) => {

@@ -19,6 +19,7 @@ export interface DropoutOptions extends Dropout {
 
 const dropoutOp: OpFunction<Dropout> = op<Dropout>({
   name: "dropout",
+  groupable: true,
   overwrites: [0],
   epilogue: "y",
   flops: 1, // the random bits are whole numbers

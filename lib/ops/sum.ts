@@ -13,6 +13,7 @@ interface Axes {
 
 const sumOp = op<Axes>({
   name: "sum",
+  groupable: true,
   flops: ({ inputs: [x] }, _, shape) => elements(shape(x)),
   shape: ([x], { start, end }) => {
     if (start < 0 || end > x.shape.length || start >= end) {
@@ -33,6 +34,7 @@ const sumOp = op<Axes>({
 
 const sumIntoOp = op<Axes>({
   name: "sum_into",
+  groupable: true,
   flops: ({ inputs: [_, x] }, __, shape) => elements(shape(x)),
   inPlace: true,
   shape: ([variable]) => variable.shape,

@@ -12,12 +12,15 @@ import type { Dispatch, Node, Op, RunContext, ShapeOf } from "../node.ts";
 
 /** One launch of a function that is made of some nodes' functions. */
 export function elementwiseOp(made: Elementwise, parts: readonly Node[]): Op {
-  return derived(
-    made.name,
-    (node, { shape }) => [elementwiseDispatch(made, node.inputs, node, shape)],
-    parts,
-    ({ inputs }) => inputs.map((_, i) => i),
-  );
+  return {
+    ...derived(
+      made.name,
+      (node, { shape }) => [elementwiseDispatch(made, node.inputs, node, shape)],
+      parts,
+      ({ inputs }) => inputs.map((_, i) => i),
+    ),
+    groupable: true,
+  };
 }
 
 /**
