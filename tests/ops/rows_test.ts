@@ -6,6 +6,7 @@ import { Session } from "../../lib/gpu/session.ts";
 import { differentiate } from "../../lib/graph/differentiate.ts";
 import { input } from "../../lib/graph/leaves.ts";
 import { topological } from "../../lib/graph/node.ts";
+import { fullPrecision } from "../../lib/graph/precision.ts";
 import { symbol } from "../../lib/graph/shape.ts";
 import { add, scale } from "../../lib/ops/elementwise.ts";
 import { joinRows, rows } from "../../lib/ops/rows.ts";
@@ -37,7 +38,7 @@ gpuTest("shares cost no launch where a buffer can be bound at their places", asy
     SHARES,
   );
   for (const [share, launches] of [[2, 3], [1, 5]]) {
-    const session = new Session(gpu);
+    const session = new Session(gpu, fullPrecision, []);
     try {
       // 256 bytes are where a buffer can be bound; 128, the second share's, are not.
       const program = session.program([joined], { B: 3 * share, R: share }, [joined]);
