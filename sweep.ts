@@ -38,12 +38,12 @@ export type {
 export {
   buildTable,
   type PublishedRun,
-  type Quantity,
   type QuantityName,
   type Table,
   type TableOptions,
   type TableRow,
 } from "./lib/sweep/table.ts";
+export type { Quantity } from "./lib/sweep/quantity.ts";
 export { tableCsv, tableMarkdown, tableText } from "./lib/sweep/table_format.ts";
 export type { Choice } from "./lib/sweep/choose_settings.ts";
 export type { Comparison, Standing } from "./lib/sweep/compare_rows.ts";
