@@ -43,7 +43,7 @@ export function usage(about: string): string {
   --halving N           at rungs of epochs, of the settings that --choose chooses between the best one
                         in N goes on, for each method; the rest stop there (successive halving)
   --cells-per-program auto|N   cells that train in one program at most, where they may share one; auto:
-                        16, but 1 on a software adapter, which it saves nothing, and under --budget.
+                        16, but 1 on a software adapter, which it saves less, and under --budget.
                         Of cells that share a program each has its share of the time alone
   --train-size N        training examples, drawn stratified by the seed
   --split 0.2           share of a single training file that becomes validation, stratified
