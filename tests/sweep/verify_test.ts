@@ -221,8 +221,11 @@ Deno.test("verify tells another kernel choice, and the first step that differs i
     }
     const all = await verifyWith(products, "matmul_backwards");
     assertEquals(all.verdict, "different");
-    assertEquals(all.firstStep, 1);
-    assertStringIncludes(all.differences[0], "The first differing step is 1 of 8: its loss was ");
+    // The first loss is one f32, to which both orders may round.
+    const { firstStep } = all;
+    assert(firstStep === 1 || firstStep === 2, `${firstStep}`);
+    const first = `The first differing step is ${firstStep} of 8: its loss was `;
+    assertStringIncludes(all.differences[0], first);
     assertStringIncludes(all.inputs.join(), `, and ${products.length - 1} more`);
     assert(!all.differences.includes(same));
     // Of the products that the first step's loss does not rest on, the backward ones, alone.
