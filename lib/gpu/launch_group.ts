@@ -97,8 +97,8 @@ function one(
 const ALIGNMENT = 256;
 
 /** Tells what a node binds in one buffer by a name for it. */
-function buffers({ op, ...node }: Node, plan: Plan, maxBinding: number): (bound: Node) => string {
-  const lists = op.together?.({ op, ...node }) ?? [];
+function buffers(node: Node, plan: Plan, maxBinding: number): (bound: Node) => string {
+  const lists = node.op.together?.(node) ?? [];
   const bytes = new Map<Role, number>();
   for (const leaf of plan.order) {
     if (leaf.op.leaf !== "variable") continue;
