@@ -110,6 +110,12 @@ function rowWords({ rows }: Pick<KernelDefinition, "rows">): number {
   return rows === undefined ? 0 : Math.ceil(Object.keys(rows.fields).length / 4) * 4;
 }
 
+/** Bytes of the parameter struct: rows of the table, fields and `groups`, padded to 16 bytes. */
+export function paramsSize(kernel: Kernel): number {
+  const fields = Object.keys(kernel.params).length + 1;
+  return (rowWords(kernel) * (kernel.rows?.count ?? 0) + Math.ceil(fields / 4) * 4) * 4;
+}
+
 /**
  * The parameter struct as bytes: rows of the table, fields in order, then `groups`, padded to 16
  * bytes.
@@ -126,7 +132,7 @@ export function packParams(
   const words = rowWords(kernel);
   const start = words * (kernel.rows?.count ?? 0);
   const names = Object.keys(kernel.params);
-  const bytes = new Uint8Array((start + Math.ceil((names.length + 1) / 4) * 4) * 4);
+  const bytes = new Uint8Array(paramsSize(kernel));
   const view = new DataView(bytes.buffer);
   const write = (fields: Readonly<Record<string, Scalar>>, values: Params, from: number) =>
     Object.entries(fields).forEach(([name, type], i) => {

@@ -48,23 +48,39 @@ export function operand(bound: Node | Operand): Operand {
   return "node" in bound ? bound : { node: bound };
 }
 
+/** What a program's launches are put together by. */
+export interface Layout {
+  readonly plan: Plan;
+  /** Largest binding, bytes. */
+  readonly maxBinding: number;
+  /** Roles of which all variables can lie in one buffer. */
+  readonly shared: ReadonlySet<Role>;
+  /** Bytes that a member binds under a name, from the first of its operand's memory on. */
+  readonly extent: (member: Member, name: string) => Extent;
+}
+
+/** See {@linkcode Layout}. */
+export function layoutOf(plan: Plan, maxBinding: number, extent: Layout["extent"]): Layout {
+  const bytes = new Map<Role, number>();
+  for (const leaf of plan.order) {
+    if (leaf.op.leaf !== "variable") continue;
+    const { role } = variableAttributes(leaf);
+    bytes.set(role, (bytes.get(role) ?? 0) + paddedBytes(byteLength(leaf, {}, plan.half)));
+  }
+  const shared = [...bytes].filter(([, size]) => size <= maxBinding).map(([role]) => role);
+  return { plan, maxBinding, shared: new Set(shared), extent };
+}
+
 /**
- * Launches of one kernel on the same buffers as one each.
+ * Launches of one kernel on the same buffers as one each; by themselves where what all bind would be
+ * larger than a binding.
  *
  * @param node Whose launches they are.
- * @param extent Bytes that a member binds under a name, from the first of its operand's memory on.
- * @param maxBinding Largest binding, bytes: where all members' operands would take more, each is
- *   launched by itself.
  */
-export function together(
-  node: Node,
-  members: readonly Member[],
-  plan: Plan,
-  extent: (member: Member, name: string) => Extent,
-  maxBinding: number,
-): Prepared[] {
+export function together(node: Node, members: readonly Member[], layout: Layout): Prepared[] {
+  const { maxBinding, extent } = layout;
   const kernels = new Map<Kernel, number>();
-  const bufferOf = buffers(node, plan, maxBinding);
+  const bufferOf = buffers(node, layout);
   const sets = Map.groupBy(members, ({ kernel, tune, bind }) => {
     const number = kernels.get(kernel) ?? kernels.size;
     kernels.set(kernel, number);
@@ -75,14 +91,11 @@ export function together(
     const fits = Object.keys(own[0].bind).every((name) =>
       span(own.map((member) => extent(member, name))).size <= maxBinding
     );
-    return fits ? [one(own, extent)] : own.map((member) => one([member], extent));
+    return fits ? [one(own, layout)] : own.map((member) => one([member], layout));
   });
 }
 
-function one(
-  members: readonly Member[],
-  extent: (member: Member, name: string) => Extent,
-): Prepared {
+function one(members: readonly Member[], { extent }: Layout): Prepared {
   const [first] = members;
   // A buffer cannot be bound at every element.
   const bindable = Object.keys(first.bind).every((name) =>
@@ -97,21 +110,15 @@ function one(
 const ALIGNMENT = 256;
 
 /** Tells what a node binds in one buffer by a name for it. */
-function buffers(node: Node, plan: Plan, maxBinding: number): (bound: Node) => string {
+function buffers(node: Node, { plan, shared }: Layout): (bound: Node) => string {
   const lists = node.op.together?.(node) ?? [];
-  const bytes = new Map<Role, number>();
-  for (const leaf of plan.order) {
-    if (leaf.op.leaf !== "variable") continue;
-    const { role } = variableAttributes(leaf);
-    bytes.set(role, (bytes.get(role) ?? 0) + paddedBytes(byteLength(leaf, {}, plan.half)));
-  }
   return (bound) => {
     const { of } = placeOf(plan.windows, bound);
     if (of.op.leaf !== "variable") return `${of.id} ${of.op.name}`;
     // They are laid out so, but for buffers that could not be bound.
     const { role, name } = variableAttributes(of);
     const list = lists.findIndex((own) => own.includes(of));
-    return list >= 0 && bytes.get(role)! <= maxBinding ? `list ${list}` : `variable ${name}`;
+    return list >= 0 && shared.has(role) ? `list ${list}` : `variable ${name}`;
   };
 }
 
@@ -128,16 +135,14 @@ const BYTES = { f32: 4, u32: 4, i32: 4, f16: 2 } as const;
 /**
  * The parameter struct of a launch as bytes.
  *
- * @param starts For each member and binding, the bytes before its operand in what is bound; 0 unless
- *   given.
+ * @param starts For each member and binding, the bytes before its operand in what is bound.
  */
 export function launchParams(
-  { kernel, members, groups, ...rest }: Prepared,
-  starts: (member: Member, name: string) => number = () => 0,
+  prepared: Prepared,
+  starts: (member: Member, name: string) => number,
 ): Uint8Array<ArrayBuffer> {
-  if (!isGrouped({ kernel, members, groups, ...rest })) {
-    return packParams(kernel, members[0].params, groups);
-  }
+  const { kernel, members, groups } = prepared;
+  if (!isGrouped(prepared)) return packParams(kernel, members[0].params, groups);
   let first = 0;
   const rows = members.map((member): Params => {
     const row = {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Kernel, Params } from "../../kernels/kernel.ts";
+import { type Kernel, type Params, paramsSize } from "../../kernels/kernel.ts";
 import { inPlace } from "../../kernels/in_place.ts";
 import { stored } from "../../kernels/stored.ts";
 import { inputAttributes } from "../graph/leaves.ts";
@@ -24,6 +24,7 @@ import {
   type Extent,
   isGrouped,
   launchParams,
+  layoutOf,
   type Member,
   operand,
   type Prepared,
@@ -90,13 +91,14 @@ export class Program {
         size,
       };
     };
+    const layout = layoutOf(plan, gpu.maxBinding, extent);
     this.#prepared = plan.order.flatMap((node) => {
       const isWindow = node.op.taken !== undefined && plan.windows.has(node);
       if (isWindow) return [];
       choices = [];
       const own = node.op.run(node, context).map((one) => this.#member(one))
         .filter(({ groups }) => groups > 0);
-      if (node.op.grouped) return together(node, own, plan, extent, gpu.maxBinding);
+      if (node.op.grouped) return together(node, own, layout);
       // Where each launch was chosen, they were so in order.
       if (choices.length === own.length) {
         choices.forEach((choice, i) =>
@@ -136,7 +138,7 @@ export class Program {
   /** Bytes of the parameter structs. */
   uniformBytes(gpu: Gpu): number {
     const step = gpu.device.limits.minUniformBufferOffsetAlignment;
-    return this.#prepared.reduce((sum, one) => sum + align(launchParams(one).length, step), 0);
+    return this.#prepared.reduce((sum, { kernel }) => sum + align(paramsSize(kernel), step), 0);
   }
 
   /** Makes pipelines and bind groups. */
